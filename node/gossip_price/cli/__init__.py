@@ -1,0 +1,52 @@
+"""The command line, one small file a command."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from gossip_price import __version__
+
+#: Name and one line for each command; the module of the same name has `configure` and `run`.
+COMMANDS: Final = {
+    "up": "run a whole network on this machine",
+    "node": "run one node, configured by GP_* variables",
+    "verify": "check stored prices against their signatures",
+    "keys": "make or show a node's keys",
+    "network": "make a network document with fresh keys",
+    "migrate": "bring a database to this version's schema",
+    "feed": "serve simulated prices in Coinbase's format",
+}
+
+
+class Command(Protocol):
+    """What a command's module offers."""
+
+    configure: Callable[[argparse.ArgumentParser], None]
+    """Add the command's options to its parser."""
+    run: Callable[[argparse.Namespace], int]
+    """Do it; return the exit code."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse `arguments` and run the command they name; return its exit code.
+
+    Modules are imported only for the command at hand: libp2p alone takes two seconds.
+    """
+    parser = argparse.ArgumentParser(
+        prog="gossip-price", description="A signed price oracle network."
+    )
+    parser.add_argument("--version", action="version", version=f"gossip-price {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    chosen = next((word for word in arguments if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        subparser = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        if name == chosen:
+            command: Command = importlib.import_module(f"gossip_price.cli.{name}")  # type: ignore[assignment]  # a module is its command
+            command.configure(subparser)
+            subparser.set_defaults(run=command.run)
+    options = parser.parse_args(arguments)
+    code: int = options.run(options)
+    return code

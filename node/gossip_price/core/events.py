@@ -1,0 +1,260 @@
+"""What comes into the machine and what comes out of it: events, effects, records, notes.
+
+Events are what the world did; effects are what the world is asked to do. Every value is
+frozen. The order in which effects are carried out is the engine's (`engine.take_turn`):
+journal, then signatures, then everything that leaves the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+
+from msgspec import Struct
+
+from gossip_price.core.types import Entry, Observation, Report, StoredRow
+from gossip_price.network.epochs import EpochChain
+
+
+# --- events ---------------------------------------------------------------------------------
+
+
+class Tick(Struct, frozen=True):
+    """Time has passed; the machine looks at its own deadlines."""
+
+
+class Received(Struct, frozen=True):
+    """A gossip message came. `author` is the peer id that signed it, not who forwarded it."""
+
+    author: str
+    data: bytes
+
+
+class Observed(Struct, frozen=True):
+    """A fetch ended well."""
+
+    round: int
+    observation: Observation
+
+
+class NotObserved(Struct, frozen=True):
+    """A fetch ended without an observation; `reason` is a metric's label."""
+
+    pair: str
+    round: int
+    reason: str
+
+
+class VoteSigned(Struct, frozen=True):
+    """The vote for `id` is in the journal, synced, and here is our signature (65 bytes)."""
+
+    id: bytes
+    signature: bytes
+
+
+class JournalFailed(Struct, frozen=True):
+    """Records could not be made durable: nothing may rely on them, and nothing is signed."""
+
+    reason: str
+
+
+class JournalRecovered(Struct, frozen=True):
+    """The journal takes records again."""
+
+
+class StoreUp(Struct, frozen=True):
+    """The database answers and names itself (`store`, 32 bytes)."""
+
+    store: bytes
+
+
+class StoreDown(Struct, frozen=True):
+    """The database does not answer."""
+
+    reason: str
+
+
+class Stored(Struct, frozen=True):
+    """A batch was written: these ids stand in the table now; `inserted` are those we put there."""
+
+    ids: tuple[bytes, ...]
+    inserted: tuple[bytes, ...]
+
+
+class StoreRefused(Struct, frozen=True):
+    """The database answered and refused this batch as a whole: one of its rows is poison."""
+
+    ids: tuple[bytes, ...]
+    reason: str
+
+
+class EpochsChanged(Struct, frozen=True):
+    """The network file was read again and holds these epochs."""
+
+    chain: EpochChain
+
+
+class Closing(Struct, frozen=True):
+    """The process is leaving: sign nothing more, send and store what is ready."""
+
+
+Event = (
+    Tick
+    | Received
+    | Observed
+    | NotObserved
+    | VoteSigned
+    | JournalFailed
+    | JournalRecovered
+    | StoreUp
+    | StoreDown
+    | Stored
+    | StoreRefused
+    | EpochsChanged
+    | Closing
+)
+
+
+# --- records: what the journal keeps --------------------------------------------------------
+
+
+class Vote(Struct, frozen=True):
+    """We have decided to sign `id` and, for this `key`, will never sign another.
+
+    `key` is `pair|round` in Rounds and `pair|round|proposer` in EveryNode.
+    """
+
+    key: str
+    id: bytes
+    report: Report
+
+
+class ProvenRecord(Struct, frozen=True):
+    """A proven entry as we know it; written again when signatures are added."""
+
+    id: bytes
+    entry: Entry
+    last_signed_ms: int
+
+
+class StoredRecord(Struct, frozen=True):
+    """The id stands in the database: we wrote it (`confirmed`), or a receipt says so."""
+
+    id: bytes
+    confirmed: bool
+
+
+class RoundRecord(Struct, frozen=True):
+    """The highest round our clock has entered."""
+
+    highest: int
+
+
+class Forget(Struct, frozen=True):
+    """Votes and entries of rounds before this one have served their time."""
+
+    before_round: int
+
+
+Record = Vote | ProvenRecord | StoredRecord | RoundRecord | Forget
+
+
+class Recollection(Struct, frozen=True):
+    """What a journal held when the process started. `birth_ms` is when the file was made."""
+
+    birth_ms: int
+    highest_round: int
+    votes: tuple[Vote, ...]
+    proven: tuple[ProvenRecord, ...]
+    stored: tuple[StoredRecord, ...]
+
+
+# --- effects --------------------------------------------------------------------------------
+
+
+class Remember(Struct, frozen=True):
+    """Make the record durable before anything that relies on it leaves."""
+
+    record: Record
+
+
+class Sign(Struct, frozen=True):
+    """Sign `id`, whose vote was remembered in this same turn or before."""
+
+    id: bytes
+
+
+class Fetch(Struct, frozen=True):
+    """Observe a pair for a round; answer with Observed or NotObserved."""
+
+    pair: str
+    round: int
+
+
+class Publish(Struct, frozen=True):
+    """Send these bytes to all members."""
+
+    data: bytes
+
+
+class Write(Struct, frozen=True):
+    """Insert these rows, sorted by id, in one statement."""
+
+    rows: tuple[StoredRow, ...]
+
+
+class Penalize(Struct, frozen=True):
+    """Cut off the author of something provably false."""
+
+    author: str
+    reason: str
+
+
+class NoteKind(Enum):
+    """What people and metrics are told."""
+
+    OBSERVED = "observed"
+    NOT_OBSERVED = "not_observed"
+    PROPOSED = "proposed"
+    SIGNED = "signed"
+    COSIGNED = "cosigned"
+    PROVEN = "proven"
+    SETTLED = "settled"
+    STORED = "stored"
+    RECEIPT = "receipt"
+    ROUND_LOST = "round_lost"
+    WITHHELD = "withheld"
+    EQUIVOCATION = "equivocation"
+    IGNORED = "ignored"
+    REJECTED = "rejected"
+    PUBLISHED = "published"
+    POISON = "poison"
+    CLOCK_STEPPED = "clock_stepped"
+    JOURNAL_FAILED = "journal_failed"
+    JOURNAL_RECOVERED = "journal_recovered"
+    STORE_DOWN = "store_down"
+    STORE_UP = "store_up"
+
+
+class Note(Struct, frozen=True):
+    """Something happened that people, logs or metrics want to know. Decides nothing.
+
+    `member` is a 20-byte address; `count` of `needed` distinct signers; `ms` a duration.
+    """
+
+    kind: NoteKind
+    pair: str = ""
+    round: int = 0
+    id: bytes = b""
+    member: bytes = b""
+    price: int = 0
+    decimals: int = 0
+    count: int = 0
+    needed: int = 0
+    ms: int = 0
+    reason: str = ""
+    author: str = ""
+
+
+Effect = Remember | Sign | Fetch | Publish | Write | Penalize | Note
+Effects = Sequence[Effect]

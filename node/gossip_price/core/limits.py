@@ -1,0 +1,51 @@
+"""Every number that bounds the protocol, with its reason. Times in milliseconds unless named _s."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: A gossip message; py-libp2p silently drops what is over 1 MiB, and half leaves room for framing.
+MESSAGE_BYTES_MAX: Final = 512 * 1024
+#: Entries in one message: a full N = 256 entry is about 17 KB, a usual one under 500 bytes.
+ENTRIES_MAX: Final = 1024
+#: Receipted ids in one message: one slot's batch.
+RECEIPT_IDS_MAX: Final = 1024
+#: Distinct reports kept for one (pair, round, proposer). An honest proposer makes one; some more,
+#: so that a liar who shows us one and the others another cannot hide the one they prove.
+VARIANTS_MAX: Final = 4
+#: How long a message waits for company: idle, and at most under load (settling takes 30 s anyway).
+LINGER_MIN_MS: Final = 20
+LINGER_MAX_MS: Final = 2_000
+#: Messages heard and sent in a second at which the wait has reached its maximum: with 3-5 ms of
+#: CPU a message, two cores carry 20 nodes at about 25 messages a second.
+LINGER_FULL_RATE: Final = 20
+#: Observations start within this after the round's start, spread by node: no herd at the sources.
+OBSERVE_JITTER_MS: Final = 500
+#: A fetch may take this share of the interval, and never longer than OBSERVE_MAX_MS.
+OBSERVE_SHARE: Final = 0.5
+OBSERVE_MAX_MS: Final = 20_000
+#: A writer gives the one before it this long before it takes over.
+WRITER_STEP_MS: Final = 3_000
+#: Rows in one INSERT; at N = 256 signatures each about 4 MB.
+BATCH_ROWS_MAX: Final = 256
+#: A refused single row is tried again this much later, in case somebody mended the database.
+POISON_RETRY_MS: Final = 600_000
+#: A row that only a receipt vouches for is inserted (idempotently) by ourselves after this time.
+RECEIPT_TRUST_MS: Final = 3_600_000
+#: Heartbeat interval for few members; it grows so that all members together send about 4 a second.
+HEARTBEAT_MS: Final = 5_000
+#: A member whose newest heartbeat is older than this many intervals does not count as a writer.
+HEARTBEAT_MISSED: Final = 3
+#: Proven entries stay in the journal this long.
+JOURNAL_AGE_S: Final = 7 * 86_400
+#: Proven entries kept in memory after they were stored, for late signatures; oldest leave first.
+RECENT_MAX: Final = 4_096
+#: Proven entries that wait for the database in memory (about 1 KB each at four members); beyond it
+#: new ones are refused with an alarm.
+WAITING_MAX: Final = 200_000
+#: A wall clock that moved this much against the monotonic one has stepped.
+CLOCK_STEP_MS: Final = 2_000
+#: The journal is tried again this long after it failed.
+JOURNAL_RETRY_MS: Final = 5_000
+#: Unproven reports of one round are given up this long after signing has ended.
+ROUND_GRACE_MS: Final = 30_000

@@ -1,0 +1,1 @@
+"""What a network is: its document, epochs, spec and keys. Pure; shared with the operator."""

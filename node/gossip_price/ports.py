@@ -1,0 +1,133 @@
+"""The outside world as the engine sees it: one Protocol a port, and the errors they raise.
+
+Adapters implement these; tests bring honest fakes; the core knows none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from gossip_price.core.events import Note, Recollection, Record
+from gossip_price.core.types import Now, Observation, StoredRow
+from gossip_price.network.document import Document, PairTerms
+
+
+class NoObservationError(Exception):
+    """Too few good answers. `reason` is a short metric label, `detail` is for people."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class StoreUnavailableError(Exception):
+    """The database did not answer; the write may or may not have happened."""
+
+
+class StoreRefusedError(Exception):
+    """The database answered and refused the rows (a constraint, a value out of range)."""
+
+
+class JournalError(Exception):
+    """The journal could not be opened, or could not make records durable."""
+
+
+Deliver = Callable[[str, bytes], None]
+"""Called with (author's peer id, message bytes), on the asyncio loop's thread."""
+
+
+class Transport(Protocol):
+    """The p2p network. Membership is decided by the peer id that the handshake proved."""
+
+    async def start(self, deliver: Deliver) -> None:
+        """Listen, join and begin to deliver. Raises OSError when no address can be bound."""
+
+    def get_addresses(self) -> list[str]:
+        """Return the multiaddresses we listen on, peer id included."""
+
+    def get_peers(self) -> frozenset[str]:
+        """Return the peer ids of live connections."""
+
+    async def publish(self, data: bytes) -> None:
+        """Send to all members; returns once it is handed to the streams' queues."""
+
+    def admit(self, peers: frozenset[str]) -> None:
+        """Replace the peer ids that may connect (Private); others' connections are cut."""
+
+    def penalize(self, peer: str, reason: str) -> None:
+        """Cut a peer off for a while."""
+
+    async def aclose(self) -> None:
+        """Flush what was published, say goodbye, close; at most 2 seconds."""
+
+
+class PriceSource(Protocol):
+    """Where prices come from."""
+
+    async def observe(self, terms: PairTerms, deadline_s: float) -> Observation:
+        """Return the median over the sources within `deadline_s`. Raises NoObservationError."""
+
+
+class Store(Protocol):
+    """The database of prices, as the write path sees it. Reconnects by itself."""
+
+    async def start(self, up: Callable[[bytes], None], down: Callable[[str], None]) -> None:
+        """Connect in the background; call `up(store id)` and `down(reason)` at each change."""
+
+    async def insert(self, rows: Sequence[StoredRow]) -> tuple[bytes, ...]:
+        """Insert rows in one statement and return the ids that were not there before.
+
+        Raises StoreUnavailableError (try later) or StoreRefusedError (this batch never).
+        """
+
+    def set_epochs(self, documents: Sequence[Document]) -> None:
+        """Name the epochs that must stand in the database before the next row."""
+
+    async def aclose(self) -> None:
+        """Close the connections; at most 1 second."""
+
+
+class Journal(Protocol):
+    """This node's memory across restarts. Synchronous: what returns is on disk."""
+
+    def load(self) -> Recollection:
+        """Return what is remembered."""
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Make all records durable in one synced transaction, or raise JournalError.
+
+        A second vote under the same key for another id raises JournalError and changes nothing.
+        """
+
+    def load_peers(self) -> dict[str, tuple[str, ...]]:
+        """Return the peer book: addresses by peer id, newest first."""
+
+    def write_peers(self, peers: dict[str, tuple[str, ...]]) -> None:
+        """Replace the peer book; not synced. Raises JournalError."""
+
+    def close(self) -> None:
+        """Release the file and its lock."""
+
+
+class Signer(Protocol):
+    """The signing key, wherever it lives."""
+
+    @property
+    def address(self) -> bytes:
+        """The 20-byte address of the key."""
+
+    def sign(self, digest: bytes) -> bytes:
+        """Sign 32 bytes: 65 bytes r ‖ s ‖ v, low s, RFC 6979."""
+
+
+class Clock(Protocol):
+    """Both clocks of the machine we run on."""
+
+    def now(self) -> Now:
+        """Return wall and monotonic time together."""
+
+
+Observer = Callable[[Note], None]
+"""Told of every note, on the asyncio loop's thread; must not block or raise."""

@@ -29,7 +29,8 @@ class SignatureError(ValueError):
 
 def keccak256(data: bytes) -> bytes:
     """Hash `data` with the original Keccak (Ethereum's, not NIST's SHA3-256); 32 bytes."""
-    return _keccak.new(digest_bits=256, data=data).digest()
+    digest: bytes = _keccak.new(digest_bits=256, data=data).digest()
+    return digest
 
 
 class StructType:

@@ -44,7 +44,7 @@ def run(arguments: Sequence[str]) -> int:
     for name, summary in COMMANDS.items():
         subparser = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
         if name == chosen:
-            command: Command = importlib.import_module(f"gossip_price.cli.{name}")  # type: ignore[assignment]  # a module is its command
+            command: Command = importlib.import_module(f"gossip_price.cli.{name}")
             command.configure(subparser)
             subparser.set_defaults(run=command.run)
     options = parser.parse_args(arguments)

@@ -15,7 +15,6 @@ from msgspec import Struct
 from gossip_price.core.types import Entry, Observation, Report, StoredRow
 from gossip_price.network.epochs import EpochChain
 
-
 # --- events ---------------------------------------------------------------------------------
 
 

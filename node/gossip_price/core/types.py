@@ -73,7 +73,8 @@ def decode_report(encoded: bytes, pair: str) -> Report:
     numbers = [int.from_bytes(word, "big") for word in words]
     if words[1] != keccak256(pair.encode()):
         raise ValueError(f"the report is not one of pair {pair}")
-    report = Report(words[0], pair, *numbers[2:6], words[6][12:])
+    round_, price, decimals, observed_at = numbers[2:6]
+    report = Report(words[0], pair, round_, price, decimals, observed_at, words[6][12:])
     if report.encode() != encoded:
         raise ValueError("the report's words are out of range")
     return report

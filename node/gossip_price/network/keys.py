@@ -71,7 +71,7 @@ def parse_address(text: str) -> bytes:
 def compute_peer_id(secret: bytes) -> str:
     """Return the libp2p peer id (`16Uiu2…`) of a secp256k1 identity key."""
     public_key = PrivateKey(secret).public_key.format(compressed=True)
-    return base58.b58encode(_IDENTITY_PREFIX + _PUBLIC_KEY_PREFIX + public_key).decode()
+    return str(base58.b58encode(_IDENTITY_PREFIX + _PUBLIC_KEY_PREFIX + public_key), "ascii")
 
 
 def parse_peer_id(text: str) -> str:

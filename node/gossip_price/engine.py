@@ -1,1 +1,237 @@
-"""To come in the next commits."""
+"""The loop: event in, machine step, effects out, in a stated order.
+
+The order is the safety: what a step wants remembered is on disk before anything is signed, and
+signed before anything leaves. `Turns` holds that order without any I/O of its own, so that a
+simulator drives the very same code; `Engine` is the asyncio loop around it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final
+
+from gossip_price.core import events as ev
+from gossip_price.core.machine import Machine
+from gossip_price.core.types import Now
+from gossip_price.ports import (
+    Clock,
+    Journal,
+    JournalError,
+    NoObservationError,
+    Observer,
+    PriceSource,
+    Signer,
+    Store,
+    StoreRefusedError,
+    StoreUnavailableError,
+    Transport,
+)
+
+#: Gossip messages that wait for the machine; beyond it the newest are dropped and counted.
+INBOX_MAX: Final = 8_192
+#: Events taken in one turn, so that their records share one synced transaction.
+TURN_EVENTS_MAX: Final = 256
+#: Messages that wait for the transport; the machine itself sends a few a second.
+PUBLISH_MAX: Final = 256
+
+#: What leaves the process: never before the journal and the signatures of its turn.
+Outward = ev.Fetch | ev.Publish | ev.Write | ev.Penalize | ev.Note
+
+
+class Turns:
+    """Machine, journal and signer, in their order."""
+
+    def __init__(self, machine: Machine, journal: Journal, signer: Signer) -> None:
+        self.machine = machine
+        self._journal = journal
+        self._signer = signer
+        self._journal_failing = False
+
+    def take(self, events: Iterable[ev.Event], now: Now) -> list[Outward]:
+        """Let the machine take these events; return what may leave now.
+
+        1. One synced transaction for all records. If it fails, nothing of this turn is signed.
+        2. Signatures, each fed back to the machine, whose effects go the same way.
+        3. Everything else, for the caller to carry out.
+        """
+        effects = [effect for event in events for effect in self.machine.step(event, now)]
+        outward: list[Outward] = []
+        while effects:
+            records: list[ev.Record] = []
+            digests: list[bytes] = []
+            for effect in effects:
+                if isinstance(effect, ev.Remember):
+                    records.append(effect.record)
+                elif isinstance(effect, ev.Sign):
+                    digests.append(effect.digest)
+                else:
+                    outward.append(effect)
+            effects = []
+            if records:
+                try:
+                    self._journal.write(records)
+                except JournalError as error:
+                    self._journal_failing = True
+                    effects += self.machine.step(ev.JournalFailed(str(error)), now)
+                    continue
+                if self._journal_failing:
+                    self._journal_failing = False
+                    effects += self.machine.step(ev.JournalRecovered(), now)
+            for digest in digests:
+                signature = self._signer.sign(digest)
+                effects += self.machine.step(ev.Signed(digest, signature), now)
+        return outward
+
+
+class Engine:
+    """The asyncio loop of one node. `run` until `close`; everything bounded."""
+
+    def __init__(
+        self,
+        turns: Turns,
+        *,
+        transport: Transport,
+        source: PriceSource,
+        store: Store,
+        clock: Clock,
+        observers: Iterable[Observer],
+    ) -> None:
+        self._turns = turns
+        self._machine = turns.machine
+        self._transport = transport
+        self._source = source
+        self._store = store
+        self._clock = clock
+        self._observers = tuple(observers)
+        self._inbox: deque[ev.Event] = deque()
+        self._wake = asyncio.Event()
+        self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(PUBLISH_MAX)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = asyncio.Event()
+        self._closing = False
+        self.dropped = 0
+        self.turns_taken = 0
+
+    def deliver(self, author: str, data: bytes) -> None:
+        """Take a gossip message from the transport; drop it when too many wait."""
+        if len(self._inbox) >= INBOX_MAX:
+            self.dropped += 1
+            return
+        self.offer(ev.Received(author, data))
+
+    def offer(self, event: ev.Event) -> None:
+        """Take any other event; these are few and never dropped."""
+        self._inbox.append(event)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Take turns until `close` has drained the machine. Raises what a port did not foresee."""
+        publisher = asyncio.create_task(self._publish_all())
+        try:
+            self._carry_out(self._turns.take([ev.Tick()], self._clock.now()))
+            while not (self._closing and self._machine.is_drained() and self._outgoing.empty()):
+                await self._wait()
+                if publisher.done():
+                    publisher.result()
+                events = [
+                    self._inbox.popleft() for _ in range(min(len(self._inbox), TURN_EVENTS_MAX))
+                ]
+                if not self._inbox:
+                    self._wake.clear()
+                self._carry_out(self._turns.take(events or [ev.Tick()], self._clock.now()))
+                self.turns_taken += 1
+        finally:
+            publisher.cancel()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(publisher, *self._tasks, return_exceptions=True)
+            self._closed.set()
+
+    async def close(self, deadline_s: float) -> None:
+        """Sign nothing more, send and store what is ready; return after `deadline_s` at most."""
+        self._closing = True
+        self.offer(ev.Closing())
+        try:
+            await asyncio.wait_for(self._closed.wait(), deadline_s)
+        except TimeoutError:
+            return
+
+    async def _wait(self) -> None:
+        """Wait for an event or the machine's next deadline."""
+        now = self._clock.now()
+        delay_ms = self._machine.get_deadline_ms(now) - now.mono_ms
+        try:
+            # One millisecond more: the deadline is a whole one, the clock has fractions.
+            await asyncio.wait_for(self._wake.wait(), max(0, delay_ms) / 1000 + 0.001)
+        except TimeoutError:
+            return
+
+    def _carry_out(self, outward: list[Outward]) -> None:
+        for effect in outward:
+            match effect:
+                case ev.Note():
+                    for observe in self._observers:
+                        observe(effect)
+                case ev.Publish():
+                    self._enqueue(effect.data)
+                case ev.Write():
+                    self._start(self._write(effect))
+                case ev.Fetch():
+                    self._start(self._fetch(effect))
+                case ev.Penalize():
+                    self._transport.penalize(effect.author, effect.reason)
+
+    def _enqueue(self, data: bytes) -> None:
+        try:
+            self._outgoing.put_nowait(data)
+        except asyncio.QueueFull:
+            self.dropped += 1
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finish)
+
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            task.get_loop().call_exception_handler(
+                {"message": "a task of the engine failed", "exception": task.exception()}
+            )
+
+    async def _publish_all(self) -> None:
+        """Hand messages to the transport one after the other, in their order."""
+        while True:
+            data = await self._outgoing.get()
+            await self._transport.publish(data)
+            if self._outgoing.empty():
+                self._wake.set()
+
+    async def _write(self, effect: ev.Write) -> None:
+        ids = tuple(row.id for row in effect.rows)
+        try:
+            inserted = await self._store.insert(effect.rows)
+        except StoreUnavailableError as error:
+            self.offer(ev.StoreDown(str(error)))
+        except StoreRefusedError as error:
+            self.offer(ev.StoreRefused(ids, str(error)))
+        else:
+            self.offer(ev.Stored(ids, inserted))
+
+    async def _fetch(self, effect: ev.Fetch) -> None:
+        try:
+            observation = await self._source.observe(effect.terms, effect.deadline_ms / 1000)
+        except NoObservationError as error:
+            self.offer(ev.NotObserved(effect.terms.pair, effect.round, error.reason))
+        else:
+            self.offer(ev.Observed(effect.round, observation))
+
+
+def watch_store(engine: Engine) -> tuple[Callable[[bytes], None], Callable[[str], None]]:
+    """Return the callbacks (up, down) that a Store tells its state to."""
+    return (
+        lambda store: engine.offer(ev.StoreUp(store)),
+        lambda reason: engine.offer(ev.StoreDown(reason)),
+    )

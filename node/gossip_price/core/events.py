@@ -13,7 +13,7 @@ from enum import Enum
 from msgspec import Struct
 
 from gossip_price.core.types import Entry, Observation, Report, StoredRow
-from gossip_price.network.epochs import EpochChain
+from gossip_price.network.document import PairTerms
 
 # --- events ---------------------------------------------------------------------------------
 
@@ -44,10 +44,10 @@ class NotObserved(Struct, frozen=True):
     reason: str
 
 
-class VoteSigned(Struct, frozen=True):
-    """The vote for `id` is in the journal, synced, and here is our signature (65 bytes)."""
+class Signed(Struct, frozen=True):
+    """Our signature (65 bytes) over a digest that we asked for, whose vote is synced to disk."""
 
-    id: bytes
+    digest: bytes
     signature: bytes
 
 
@@ -87,12 +87,6 @@ class StoreRefused(Struct, frozen=True):
     reason: str
 
 
-class EpochsChanged(Struct, frozen=True):
-    """The network file was read again and holds these epochs."""
-
-    chain: EpochChain
-
-
 class Closing(Struct, frozen=True):
     """The process is leaving: sign nothing more, send and store what is ready."""
 
@@ -102,14 +96,13 @@ Event = (
     | Received
     | Observed
     | NotObserved
-    | VoteSigned
+    | Signed
     | JournalFailed
     | JournalRecovered
     | StoreUp
     | StoreDown
     | Stored
     | StoreRefused
-    | EpochsChanged
     | Closing
 )
 
@@ -178,16 +171,17 @@ class Remember(Struct, frozen=True):
 
 
 class Sign(Struct, frozen=True):
-    """Sign `id`, whose vote was remembered in this same turn or before."""
+    """Sign 32 bytes; answer with Signed. A vote's record was remembered in this turn or before."""
 
-    id: bytes
+    digest: bytes
 
 
 class Fetch(Struct, frozen=True):
-    """Observe a pair for a round; answer with Observed or NotObserved."""
+    """Observe a pair for a round within `deadline_ms`; answer with Observed or NotObserved."""
 
-    pair: str
+    terms: PairTerms
     round: int
+    deadline_ms: int
 
 
 class Publish(Struct, frozen=True):

@@ -8,8 +8,8 @@ from typing import Final
 MESSAGE_BYTES_MAX: Final = 512 * 1024
 #: Entries in one message: a full N = 256 entry is about 17 KB, a usual one under 500 bytes.
 ENTRIES_MAX: Final = 1024
-#: Receipted ids in one message: one slot's batch.
-RECEIPT_IDS_MAX: Final = 1024
+#: Ids in one receipt: one batch (BATCH_ROWS_MAX).
+RECEIPT_IDS_MAX: Final = 256
 #: Distinct reports kept for one (pair, round, proposer). An honest proposer makes one; some more,
 #: so that a liar who shows us one and the others another cannot hide the one they prove.
 VARIANTS_MAX: Final = 4
@@ -26,6 +26,10 @@ OBSERVE_SHARE: Final = 0.5
 OBSERVE_MAX_MS: Final = 20_000
 #: A writer gives the one before it this long before it takes over.
 WRITER_STEP_MS: Final = 3_000
+#: Rows that settle within this of each other are written together.
+WRITE_GATHER_MS: Final = 200
+#: The slot that gives the writing order after an outage.
+WRITE_SLOT_S: Final = 60
 #: Rows in one INSERT; at N = 256 signatures each about 4 MB.
 BATCH_ROWS_MAX: Final = 256
 #: A refused single row is tried again this much later, in case somebody mended the database.

@@ -1,0 +1,805 @@
+"""The protocol of one node: an event and the time go in, effects come out. Pure.
+
+The same state, event and now give the same effects. What a step decides, in the order of the
+design: observe, propose, check then sign, merge and re-emit, settle, write, be seen alive.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from heapq import heappop, heappush
+from typing import Final
+
+import msgspec
+
+from gossip_price.core import events as ev
+from gossip_price.core.checks import (
+    Action,
+    Verdict,
+    check_entry,
+    check_heartbeat,
+    check_receipt,
+    check_signature,
+    is_within_deviation,
+)
+from gossip_price.core.events import Effect, Note, NoteKind, Record
+from gossip_price.core.limits import (
+    CLOCK_STEP_MS,
+    HEARTBEAT_MS,
+    JOURNAL_AGE_S,
+    JOURNAL_RETRY_MS,
+    OBSERVE_JITTER_MS,
+    OBSERVE_MAX_MS,
+    RECENT_MAX,
+    ROUND_GRACE_MS,
+    VARIANTS_MAX,
+    WAITING_MAX,
+)
+from gossip_price.core.outbox import Outbox
+from gossip_price.core.presence import Presence, compute_heartbeat_interval_ms
+from gossip_price.core.quorum import Tally
+from gossip_price.core.rounds import (
+    compute_jitter_ms,
+    get_rank_time_ms,
+    get_vote_key,
+    is_over,
+    is_too_early,
+    order_proposers,
+)
+from gossip_price.core.types import Entry, Now, Observation, Report, StoredRow
+from gossip_price.core.wire import Heartbeat, Receipt, WireError, decode, encode
+from gossip_price.core.writing import Writing
+from gossip_price.network.document import Document
+from gossip_price.network.epochs import EpochChain
+
+_NO_STORE: Final = bytes(32)
+_UNSIGNED: Final = bytes(65)
+_HOUR_MS: Final = 3_600_000
+
+
+class _Decision(Enum):
+    SIGN = "sign"
+    WAIT = "wait"
+    NEVER = "never"
+
+
+class _Round:
+    """What we know of one round of one pair."""
+
+    def __init__(self, document: Document, pair: str, start: int) -> None:
+        self.document = document
+        self.pair = pair
+        self.start = start
+        self.order = order_proposers(document, pair, start)
+        self.tallies: dict[bytes, Tally] = {}
+        self.undecided: dict[bytes, None] = {}
+        self.observation: Observation | None = None
+        self.not_observed = ""
+        self.observe_wall_ms: int | None = None
+        self.fetching = False
+        self.fetches = 0
+        self.may_propose = False
+
+    def get_rank_time_ms(self, proposer: bytes) -> int:
+        """Return the wall time from which a proposal of this member may be signed."""
+        return get_rank_time_ms(self.document, self.start, self.order.index(proposer))
+
+
+class Machine:
+    """One member's (or listener's) view of the network.
+
+    `me` is our 20-byte address; `boot_ms` the wall time at which this process started, which
+    tells our heartbeats from those of an earlier life; `remembered` is what the journal held.
+    """
+
+    def __init__(
+        self,
+        *,
+        chain: EpochChain,
+        me: bytes,
+        boot_ms: int,
+        version: str,
+        remembered: ev.Recollection,
+        now: Now,
+    ) -> None:
+        self._chain = chain
+        self._me = me
+        self._boot_ms = boot_ms
+        self._version = version
+        self._birth_ms = remembered.birth_ms
+        self._effects: list[Effect] = []
+
+        self._highest = remembered.highest_round
+        self._entered: int | None = None
+        self._entered_mono_ms = now.mono_ms
+        self._rounds: dict[tuple[str, int], _Round] = {}
+        self._tallies: dict[bytes, Tally] = {}
+        self._votes: dict[str, ev.Vote] = {}
+        self._unsigned_votes: dict[bytes, ev.Vote] = {}
+        self._unsigned_words: dict[bytes, Heartbeat | Receipt] = {}
+        self._settling: list[tuple[int, bytes]] = []
+        self._settled: set[bytes] = set()
+        self._receipted: set[bytes] = set()
+        self._recent: deque[bytes] = deque()
+
+        self._outbox = Outbox()
+        self._presence = Presence()
+        self._writing = Writing(me, self._get_writers)
+        self._sequence = 0
+        self._beat_ms = now.mono_ms + HEARTBEAT_MS // 5
+        self._forget_ms = now.mono_ms
+        self._journal_retry_ms: int | None = None
+        self._clock_offset_ms = now.wall_ms - now.mono_ms
+        self._closing = False
+        self._restore(remembered, now)
+
+    # --- what others may ask ------------------------------------------------------------------
+
+    @property
+    def is_journal_failing(self) -> bool:
+        """The journal does not take records; nothing is signed."""
+        return self._journal_retry_ms is not None
+
+    def is_drained(self) -> bool:
+        """Tell whether, after Closing, all is sent and written that can be."""
+        return self._outbox.deadline_ms is None and not self._writing.is_busy()
+
+    @property
+    def unstored(self) -> int:
+        """How many settled prices we have not seen written by ourselves."""
+        return len(self._writing)
+
+    def find_clock_problem(self, now: Now) -> str | None:
+        """Say what is wrong with the clock: it is behind a round that was entered before."""
+        behind_s = self._highest - now.wall_ms // 1000
+        document = self._chain.newest
+        if behind_s <= document.skew:
+            return None
+        return (
+            f"the clock is {behind_s} s behind the highest round this journal has seen; "
+            f"nothing is signed until it is past it"
+        )
+
+    def get_deadline_ms(self, now: Now) -> int:
+        """Return the monotonic time at which a Tick is due, if nothing happens before."""
+        offset = now.wall_ms - now.mono_ms
+        deadlines = (
+            self._beat_ms,
+            self._get_round_deadline_ms(now) - offset,
+            self._outbox.deadline_ms,
+            self._writing.get_deadline_ms(),
+            self._settling[0][0] if self._settling else None,
+            self._journal_retry_ms,
+        )
+        return min(deadline for deadline in deadlines if deadline is not None)
+
+    # --- the step -----------------------------------------------------------------------------
+
+    def step(self, event: ev.Event, now: Now) -> list[Effect]:
+        """Advance by one event; return what shall be done."""
+        self._process_clock(now)
+        match event:
+            case ev.Received():
+                self._process_message(event, now)
+            case ev.Signed():
+                self._process_signed(event, now)
+            case ev.Observed():
+                self._process_observation(event)
+            case ev.NotObserved():
+                self._process_no_observation(event)
+            case ev.Stored():
+                self._process_stored(event, now)
+            case ev.StoreRefused():
+                self._process_refused(event, now)
+            case ev.StoreUp():
+                self._process_store_up(event, now)
+            case ev.StoreDown():
+                self._process_store_down(event, now)
+            case ev.JournalFailed():
+                self._process_journal_failed(event, now)
+            case ev.JournalRecovered():
+                self._process_journal_recovered(now)
+            case ev.Closing():
+                self._closing = True
+                self._outbox.hurry(now.mono_ms)
+                self._writing.hurry(now.mono_ms)
+            case ev.Tick():
+                pass
+        self._advance(now)
+        effects, self._effects = self._effects, []
+        return effects
+
+    def _advance(self, now: Now) -> None:
+        """Do whatever is due."""
+        self._enter_round(now)
+        for round_ in list(self._rounds.values()):
+            self._observe(round_, now)
+            self._propose(round_, now)
+            self._decide_undecided(round_, now)
+            self._close(round_, now)
+        self._settle(now)
+        self._write(now)
+        self._beat(now)
+        if self._journal_retry_ms is not None and now.mono_ms >= self._journal_retry_ms:
+            # Any record does: the engine says JournalRecovered when one was taken.
+            self._journal_retry_ms = now.mono_ms + JOURNAL_RETRY_MS
+            self._remember(ev.RoundRecord(self._highest))
+        if self._outbox.deadline_ms is not None and now.mono_ms >= self._outbox.deadline_ms:
+            self._publish(now)
+
+    # --- time ---------------------------------------------------------------------------------
+
+    def _process_clock(self, now: Now) -> None:
+        offset = now.wall_ms - now.mono_ms
+        moved = offset - self._clock_offset_ms
+        if abs(moved) >= CLOCK_STEP_MS:
+            self._note(NoteKind.CLOCK_STEPPED, ms=moved)
+        self._clock_offset_ms = offset
+
+    def _enter_round(self, now: Now) -> None:
+        """Enter the round that our clock is in, unless a clock step brought us back."""
+        wall_s = now.wall_ms // 1000
+        document = self._chain.get_in_force(wall_s)
+        if document is None:
+            return
+        start = document.get_round(wall_s)
+        if start < self._highest or start == self._entered:
+            return
+        if start > self._highest:
+            self._highest = start
+            self._remember(ev.RoundRecord(start))
+        is_boot_round = self._entered is None
+        self._entered = start
+        self._entered_mono_ms = now.mono_ms
+        is_member = self._me in document.index_by_address
+        for terms in document.pairs:
+            round_ = self._get_round(document, terms.pair, start)
+            jitter = compute_jitter_ms(
+                self._me, start, min(OBSERVE_JITTER_MS, document.interval * 50)
+            )
+            round_.observe_wall_ms = start * 1000 + jitter if is_member else None
+            # In the round of our start we may have missed what was proposed: others lead.
+            round_.may_propose = is_member and not is_boot_round
+        if now.mono_ms >= self._forget_ms:
+            self._forget(wall_s, now)
+
+    def _forget(self, wall_s: int, now: Now) -> None:
+        self._forget_ms = now.mono_ms + _HOUR_MS
+        self._remember(ev.Forget(wall_s - JOURNAL_AGE_S))
+        oldest = self._highest - 10 * self._chain.newest.interval
+        self._votes = {
+            key: vote for key, vote in self._votes.items() if vote.report.round >= oldest
+        }
+        self._presence.forget_all_but(
+            frozenset(address for doc in self._chain.documents for address in doc.addresses)
+        )
+
+    def _get_round(self, document: Document, pair: str, start: int) -> _Round:
+        round_ = self._rounds.get((pair, start))
+        if round_ is None:
+            round_ = self._rounds[pair, start] = _Round(document, pair, start)
+        return round_
+
+    def _get_round_deadline_ms(self, now: Now) -> int:
+        """Return the wall time at which a round needs a look."""
+        document = self._chain.get_in_force(now.wall_ms // 1000)
+        if document is None:
+            return self._chain.documents[0].start * 1000
+        start = document.get_round(now.wall_ms // 1000)
+        deadline = (start + document.interval) * 1000
+        for round_ in self._rounds.values():
+            deadline = min(deadline, _get_close_ms(round_))
+            if round_.observe_wall_ms is not None and not round_.fetches:
+                deadline = min(deadline, round_.observe_wall_ms)
+            if round_.may_propose and round_.observation is not None:
+                deadline = min(deadline, round_.get_rank_time_ms(self._me))
+            for id_ in round_.undecided:
+                rank_ms = round_.get_rank_time_ms(round_.tallies[id_].report.proposer)
+                if rank_ms > now.wall_ms:
+                    deadline = min(deadline, rank_ms)
+        return deadline
+
+    # --- observe ------------------------------------------------------------------------------
+
+    def _observe(self, round_: _Round, now: Now) -> None:
+        """Fetch once at the round's start, so that members compare prices of one moment."""
+        if round_.observe_wall_ms is None or round_.fetches or now.wall_ms < round_.observe_wall_ms:
+            return
+        self._fetch(round_)
+
+    def _fetch(self, round_: _Round) -> None:
+        document = round_.document
+        round_.fetching = True
+        round_.fetches += 1
+        deadline_ms = min(OBSERVE_MAX_MS, document.interval * 500)
+        terms = document.terms_by_pair[round_.pair]
+        self._effects.append(ev.Fetch(terms, round_.start, deadline_ms))
+
+    def _process_observation(self, event: ev.Observed) -> None:
+        observation = event.observation
+        round_ = self._rounds.get((observation.pair, event.round))
+        if round_ is None:
+            return
+        round_.fetching = False
+        if round_.document.get_round(observation.observed_at) != event.round:
+            # It took until the next round: a price of another moment.
+            round_.not_observed = "late"
+            self._note(NoteKind.NOT_OBSERVED, pair=round_.pair, round=round_.start, reason="late")
+            return
+        round_.observation = observation
+        terms = round_.document.terms_by_pair[round_.pair]
+        self._note(
+            NoteKind.OBSERVED,
+            pair=round_.pair,
+            round=round_.start,
+            price=observation.price,
+            decimals=terms.decimals,
+            count=len(observation.sources),
+        )
+
+    def _process_no_observation(self, event: ev.NotObserved) -> None:
+        round_ = self._rounds.get((event.pair, event.round))
+        if round_ is not None:
+            round_.fetching = False
+            round_.not_observed = event.reason
+        self._note(NoteKind.NOT_OBSERVED, pair=event.pair, round=event.round, reason=event.reason)
+
+    # --- propose ------------------------------------------------------------------------------
+
+    def _propose(self, round_: _Round, now: Now) -> None:
+        """Propose our observation when our rank's time has come and we have signed nothing."""
+        observation = round_.observation
+        if not round_.may_propose or observation is None:
+            return
+        if now.wall_ms < round_.get_rank_time_ms(self._me):
+            return
+        round_.may_propose = False
+        document = round_.document
+        key = get_vote_key(document, round_.pair, round_.start, self._me)
+        if key in self._votes or self._find_signing_obstacle(round_, now) is not None:
+            return
+        report = Report(
+            document.hash,
+            round_.pair,
+            round_.start,
+            observation.price,
+            document.terms_by_pair[round_.pair].decimals,
+            observation.observed_at,
+            self._me,
+        )
+        id_ = report.compute_id(document.separator)
+        self._add_tally(round_, Tally(id_, report, document))
+        self._vote(key, id_, report)
+
+    def _find_signing_obstacle(self, round_: _Round, now: Now) -> str | None:
+        """Say why we may sign nothing at all of this round now; None if we may."""
+        document, start = round_.document, round_.start
+        if self._closing:
+            return "closing"
+        if self._me not in document.index_by_address:
+            return "listener"
+        if is_too_early(document, start, now):
+            return "early"
+        if is_over(document, start, now) or self._is_closed(round_, now):
+            return "closed_round"
+        # An empty journal does not know what an earlier life has signed in rounds before this.
+        if start * 1000 < self._birth_ms + document.skew * 1000:
+            return "newborn"
+        if self.is_journal_failing:
+            return "journal"
+        return None
+
+    def _is_closed(self, round_: _Round, now: Now) -> bool:
+        """Tell whether our clock has left the round, counted on the clock that never steps."""
+        if round_.start >= self._highest:
+            return False
+        if self._entered is None or round_.start < self._highest - round_.document.interval:
+            return True
+        return now.mono_ms - self._entered_mono_ms > round_.document.skew * 1000
+
+    def _vote(self, key: str, id_: bytes, report: Report) -> None:
+        """Bind ourselves to this report; the engine journals the vote before it signs."""
+        vote = self._votes[key] = ev.Vote(key, id_, report)
+        self._unsigned_votes[id_] = vote
+        self._remember(vote)
+        self._effects.append(ev.Sign(id_))
+
+    def _process_signed(self, event: ev.Signed, now: Now) -> None:
+        word = self._unsigned_words.pop(event.digest, None)
+        if isinstance(word, Heartbeat):
+            self._outbox.add_heartbeat(
+                msgspec.structs.replace(word, signature=event.signature), now.mono_ms
+            )
+        elif isinstance(word, Receipt):
+            self._outbox.add_receipt(
+                msgspec.structs.replace(word, signature=event.signature), now.mono_ms
+            )
+        if self._unsigned_votes.pop(event.digest, None) is None:
+            return
+        tally = self._tallies.get(event.digest)
+        if tally is None:
+            return
+        own = tally.report.proposer == self._me
+        self._note_tally(NoteKind.PROPOSED if own else NoteKind.SIGNED, tally, member=self._me)
+        self._merge(tally, tally.document.index_by_address[self._me], event.signature, now)
+        # Nothing is passed on that its proposer has not signed.
+        self._outbox.add_entry(tally.id, now.mono_ms)
+
+    # --- check, then sign ---------------------------------------------------------------------
+
+    def _decide_undecided(self, round_: _Round, now: Now) -> None:
+        # Lower ranks first, whichever came first: fewer votes split.
+        waiting = [round_.tallies[id_] for id_ in round_.undecided]
+        for tally in sorted(waiting, key=lambda other: round_.order.index(other.report.proposer)):
+            id_ = tally.id
+            decision, reason = self._decide(round_, tally, now)
+            if decision is _Decision.WAIT:
+                continue
+            del round_.undecided[id_]
+            if decision is _Decision.SIGN:
+                key = get_vote_key(
+                    round_.document, round_.pair, round_.start, tally.report.proposer
+                )
+                self._vote(key, id_, tally.report)
+            elif reason not in ("signed", "listener"):
+                self._note_tally(NoteKind.WITHHELD, tally, reason=reason)
+
+    def _decide(self, round_: _Round, tally: Tally, now: Now) -> tuple[_Decision, str]:
+        """Decide whether to sign a report that the doorkeeper let in."""
+        report = tally.report
+        own_index = round_.document.index_by_address.get(self._me)
+        if own_index in tally.signatures or tally.id in self._unsigned_votes:
+            return _Decision.NEVER, "signed"
+        key = get_vote_key(round_.document, round_.pair, round_.start, report.proposer)
+        vote = self._votes.get(key)
+        # One report for each key, ever; signing the same one again is the same signature.
+        if vote is not None and vote.id != tally.id:
+            return _Decision.NEVER, "voted"
+        obstacle = self._find_signing_obstacle(round_, now)
+        if obstacle == "closed_round" and round_.observation is None:
+            return _Decision.NEVER, "no_observation"
+        if obstacle is not None:
+            waits = obstacle in ("early", "journal")
+            return (_Decision.WAIT if waits else _Decision.NEVER), obstacle
+        if vote is not None:
+            return _Decision.SIGN, ""
+        # By our own clock: who proposes before its turn gains nothing, who is late loses nothing.
+        if now.wall_ms < round_.get_rank_time_ms(report.proposer):
+            return _Decision.WAIT, "rank"
+        observation = round_.observation
+        if observation is not None and is_within_deviation(
+            report.price, observation.price, round_.document.max_deviation
+        ):
+            return _Decision.SIGN, ""
+        # Prices move, sources stumble: look once more before saying no.
+        if round_.fetches == 1 and not round_.fetching:
+            self._fetch(round_)
+        if observation is None:
+            return _Decision.WAIT, "no_observation"
+        return (_Decision.WAIT if round_.fetching else _Decision.NEVER), "deviation"
+
+    # --- merge and re-emit --------------------------------------------------------------------
+
+    def _process_message(self, event: ev.Received, now: Now) -> None:
+        self._outbox.count_message(now.mono_ms)
+        try:
+            envelope = decode(event.data)
+        except WireError as error:
+            action = Action.IGNORE if error.reason == "version" else Action.REJECT
+            self._process_verdict(Verdict(action, error.reason), event.author)
+            return
+        for entry in envelope.entries:
+            self._process_verdict(self._process_entry(entry, now), event.author, entry.report)
+        for heartbeat in envelope.heartbeats:
+            document = self._chain.find(heartbeat.epoch)
+            verdict = check_heartbeat(heartbeat, document, event.author)
+            if verdict.action is Action.ACCEPT:
+                self._presence.process_heartbeat(heartbeat, now.mono_ms)
+            self._process_verdict(verdict, event.author)
+        for receipt in envelope.receipts:
+            verdict = check_receipt(receipt, self._chain.newest, event.author)
+            if verdict.action is Action.ACCEPT:
+                self._process_receipt(receipt, now)
+            self._process_verdict(verdict, event.author)
+
+    def _process_verdict(self, verdict: Verdict, author: str, report: Report | None = None) -> None:
+        """Tell of what was not accepted; cut off who cannot have sent it in good faith."""
+        if verdict.action is Action.ACCEPT:
+            return
+        rejected = verdict.action is Action.REJECT
+        self._note(
+            NoteKind.REJECTED if rejected else NoteKind.IGNORED,
+            pair=report.pair if report else "",
+            round=report.round if report else 0,
+            reason=verdict.reason,
+            author=author,
+        )
+        if rejected:
+            self._effects.append(ev.Penalize(author, verdict.reason))
+
+    def _process_entry(self, entry: Entry, now: Now) -> Verdict:
+        report = entry.report
+        document = self._chain.find(report.epoch)
+        verdict = check_entry(entry, document, self._chain, now)
+        if verdict.action is not Action.ACCEPT or document is None:
+            return verdict
+        id_ = report.compute_id(document.separator)
+        tally = self._tallies.get(id_)
+        known = tally.signatures if tally is not None else {}
+        unseen = [signature for signature in entry.signatures if signature.member not in known]
+        if tally is None and len(unseen) < document.minimum_signers:
+            variants = [
+                other
+                for other in self._get_round(document, report.pair, report.round).tallies.values()
+                if other.report.proposer == report.proposer
+            ]
+            # [ignore] a flood of reports by one proposer for one round
+            if len(variants) >= VARIANTS_MAX:
+                return Verdict(Action.IGNORE, "too_many_variants")
+        # Curve operations last, and only for signers that we have not seen.
+        for signature in unseen:
+            verdict = check_signature(id_, signature, document)
+            if verdict.action is not Action.ACCEPT:
+                return verdict
+        if tally is None:
+            tally = Tally(id_, report, document)
+            self._add_tally(self._get_round(document, report.pair, report.round), tally)
+        for signature in unseen:
+            self._merge(tally, signature.member, signature.signature, now)
+        return verdict
+
+    def _add_tally(self, round_: _Round, tally: Tally) -> None:
+        proposer = tally.report.proposer
+        if any(other.report.proposer == proposer for other in round_.tallies.values()):
+            self._note_tally(NoteKind.EQUIVOCATION, tally, member=proposer)
+        self._tallies[tally.id] = round_.tallies[tally.id] = tally
+        round_.undecided[tally.id] = None
+
+    def _merge(self, tally: Tally, member: int, signature: bytes, now: Now) -> None:
+        was_proven = tally.is_proven
+        if not tally.merge(member, signature, now):
+            return
+        self._note_tally(NoteKind.COSIGNED, tally, member=tally.document.addresses[member])
+        if not tally.is_proven:
+            return
+        if not was_proven:
+            self._note_tally(NoteKind.PROVEN, tally)
+        # Late signatures are remembered too; the row stays as it was at settlement.
+        self._remember(ev.ProvenRecord(tally.id, tally.to_entry(), tally.last_signed_wall_ms))
+        if tally.id not in self._settled and tally.settles_ms is not None:
+            heappush(self._settling, (tally.settles_ms, tally.id))
+
+    def _close(self, round_: _Round, now: Now) -> None:
+        """Give up what was not proven; tell why, once."""
+        if now.wall_ms < _get_close_ms(round_):
+            return
+        del self._rounds[round_.pair, round_.start]
+        unproven = [tally for tally in round_.tallies.values() if not tally.is_proven]
+        for tally in round_.tallies.values():
+            self._unsigned_votes.pop(tally.id, None)
+        for tally in unproven:
+            del self._tallies[tally.id]
+            self._receipted.discard(tally.id)
+        was_ours = round_.observe_wall_ms is not None
+        if was_ours and len(unproven) == len(round_.tallies):
+            best = max((len(tally.signatures) for tally in unproven), default=0)
+            reason = "split" if len(unproven) > 1 else "short" if unproven else "no_proposal"
+            self._note(
+                NoteKind.ROUND_LOST,
+                pair=round_.pair,
+                round=round_.start,
+                count=best,
+                needed=round_.document.minimum_signers,
+                reason=reason,
+            )
+
+    # --- settle and store ---------------------------------------------------------------------
+
+    def _settle(self, now: Now) -> None:
+        while self._settling and self._settling[0][0] <= now.mono_ms:
+            due_ms, id_ = heappop(self._settling)
+            tally = self._tallies.get(id_)
+            if tally is None or id_ in self._settled or tally.settles_ms != due_ms:
+                continue
+            self._settled.add(id_)
+            self._note_tally(NoteKind.SETTLED, tally, ms=now.mono_ms - tally.last_signer_ms)
+            if self._me not in self._chain.newest.index_by_address:
+                self._finish(id_)
+            elif len(self._writing) >= WAITING_MAX:
+                # It stays in the journal and is taken up at the next start.
+                self._note_tally(NoteKind.POISON, tally, reason="too_many_waiting")
+            else:
+                receipted = id_ in self._receipted
+                self._receipted.discard(id_)
+                self._writing.add(self._make_row(tally), now, receipted=receipted)
+
+    def _make_row(self, tally: Tally) -> StoredRow:
+        report = tally.report
+        round_ = self._rounds.get((report.pair, report.round))
+        observation = round_.observation if round_ is not None else None
+        return StoredRow(
+            id=tally.id,
+            report=report,
+            signatures=tally.get_signers(),
+            last_signed_ms=tally.last_signed_wall_ms,
+            sources=observation.sources if observation is not None else (),
+            spread_bp=observation.spread_bp if observation is not None else None,
+            writer=self._me,
+        )
+
+    def _get_writers(self, store: bytes, mono_ms: int) -> list[bytes]:
+        return self._presence.get_writers(self._chain.newest, store, mono_ms)
+
+    def _write(self, now: Now) -> None:
+        rows = self._writing.take_batch(now.mono_ms)
+        if rows:
+            self._effects.append(ev.Write(rows))
+
+    def _process_stored(self, event: ev.Stored, now: Now) -> None:
+        inserted = set(event.inserted)
+        for row in self._writing.process_written(event.ids):
+            self._remember(ev.StoredRecord(row.id, confirmed=True))
+            if row.id in inserted:
+                tally = self._tallies[row.id]
+                elapsed = now.mono_ms - tally.last_signer_ms
+                self._note_tally(
+                    NoteKind.STORED, tally, member=self._me, count=len(row.signatures), ms=elapsed
+                )
+            self._finish(row.id)
+        store = self._writing.store
+        if store is not None and event.ids:
+            receipt = Receipt(self._me, store, max(0, now.wall_ms), event.ids, _UNSIGNED)
+            self._ask_signature(receipt)
+
+    def _finish(self, id_: bytes) -> None:
+        """Keep a stored price in memory for late signatures until newer ones push it out."""
+        self._recent.append(id_)
+        while len(self._recent) > RECENT_MAX:
+            oldest = self._recent.popleft()
+            self._tallies.pop(oldest, None)
+            self._settled.discard(oldest)
+
+    def _process_refused(self, event: ev.StoreRefused, now: Now) -> None:
+        poison = self._writing.process_refused(event.ids, now.mono_ms)
+        if poison is not None and poison in self._tallies:
+            self._note_tally(NoteKind.POISON, self._tallies[poison], reason=event.reason)
+
+    def _process_receipt(self, receipt: Receipt, now: Now) -> None:
+        """Somebody says that these ids are written: wait, and look again later."""
+        if receipt.store != self._writing.store or receipt.writer == self._me:
+            return
+        for id_ in receipt.ids:
+            tally = self._tallies.get(id_)
+            if tally is None:
+                continue
+            if self._writing.process_receipt(id_, now.mono_ms):
+                self._remember(ev.StoredRecord(id_, confirmed=False))
+            elif id_ not in self._settled:
+                self._receipted.add(id_)
+            self._note_tally(NoteKind.RECEIPT, tally, member=receipt.writer)
+
+    def _process_store_up(self, event: ev.StoreUp, now: Now) -> None:
+        self._writing.process_up(event.store, now)
+        self._beat_ms = now.mono_ms
+        self._note(NoteKind.STORE_UP, id=event.store)
+
+    def _process_store_down(self, event: ev.StoreDown, now: Now) -> None:
+        if self._writing.store is not None:
+            self._beat_ms = now.mono_ms
+        self._writing.process_down()
+        self._note(NoteKind.STORE_DOWN, reason=event.reason)
+
+    # --- journal ------------------------------------------------------------------------------
+
+    def _remember(self, record: Record) -> None:
+        self._effects.append(ev.Remember(record))
+
+    def _process_journal_failed(self, event: ev.JournalFailed, now: Now) -> None:
+        if self._journal_retry_ms is None:
+            self._note(NoteKind.JOURNAL_FAILED, reason=event.reason)
+        self._journal_retry_ms = now.mono_ms + JOURNAL_RETRY_MS
+        self._unsigned_words.clear()
+
+    def _process_journal_recovered(self, now: Now) -> None:
+        """Write again what the journal missed, and sign what we had bound ourselves to."""
+        self._journal_retry_ms = None
+        self._note(NoteKind.JOURNAL_RECOVERED)
+        self._remember(ev.RoundRecord(self._highest))
+        for tally in self._tallies.values():
+            if tally.is_proven:
+                record = ev.ProvenRecord(tally.id, tally.to_entry(), tally.last_signed_wall_ms)
+                self._remember(record)
+        for vote in self._unsigned_votes.values():
+            self._remember(vote)
+            if self._find_signing_obstacle(self._rounds[vote.report.pair, vote.report.round], now):
+                continue
+            self._effects.append(ev.Sign(vote.id))
+
+    def _restore(self, remembered: ev.Recollection, now: Now) -> None:
+        """Take up what an earlier life of this process has proven and promised."""
+        self._votes = {vote.key: vote for vote in remembered.votes}
+        stored = {record.id: record.confirmed for record in remembered.stored}
+        for record in remembered.proven:
+            report = record.entry.report
+            document = self._chain.find(report.epoch)
+            if document is None:
+                continue
+            tally = Tally(record.id, report, document)
+            for signature in record.entry.signatures:
+                tally.merge(signature.member, signature.signature, now)
+            tally.last_signed_wall_ms = record.last_signed_ms
+            if tally.settles_ms is None:
+                continue
+            self._tallies[tally.id] = tally
+            confirmed = stored.get(tally.id)
+            if confirmed is None:
+                # How long it had waited is not known to this process's clock: it waits anew.
+                heappush(self._settling, (tally.settles_ms, tally.id))
+                continue
+            self._settled.add(tally.id)
+            if confirmed:
+                self._finish(tally.id)
+            else:
+                self._writing.add(self._make_row(tally), now, receipted=True)
+
+    # --- be seen alive ------------------------------------------------------------------------
+
+    def _beat(self, now: Now) -> None:
+        if now.mono_ms < self._beat_ms:
+            return
+        document = self._chain.get_in_force(now.wall_ms // 1000) or self._chain.documents[0]
+        self._beat_ms = now.mono_ms + compute_heartbeat_interval_ms(len(document.members))
+        if self._me not in document.index_by_address or self._closing:
+            return
+        self._sequence += 1
+        heartbeat = Heartbeat(
+            self._me,
+            self._boot_ms,
+            self._sequence,
+            document.hash,
+            max(0, now.wall_ms),
+            self._writing.store or _NO_STORE,
+            self._version,
+            _UNSIGNED,
+        )
+        self._ask_signature(heartbeat)
+
+    def _ask_signature(self, word: Heartbeat | Receipt) -> None:
+        digest = word.compute_digest(self._chain.newest.separator)
+        self._unsigned_words[digest] = word
+        self._effects.append(ev.Sign(digest))
+
+    # --- what leaves --------------------------------------------------------------------------
+
+    def _publish(self, now: Now) -> None:
+        for envelope in self._outbox.drain(self._get_entry):
+            self._outbox.count_message(now.mono_ms)
+            self._effects.append(ev.Publish(encode(envelope)))
+            self._note(NoteKind.PUBLISHED, count=len(envelope.entries))
+
+    def _get_entry(self, id_: bytes) -> Entry | None:
+        tally = self._tallies.get(id_)
+        return tally.to_entry() if tally is not None and tally.signatures else None
+
+    def _note(self, kind: NoteKind, **fields: object) -> None:
+        self._effects.append(Note(kind, **fields))  # type: ignore[arg-type]  # Note's own fields
+
+    def _note_tally(self, kind: NoteKind, tally: Tally, **fields: object) -> None:
+        report = tally.report
+        told: dict[str, object] = {
+            "pair": report.pair,
+            "round": report.round,
+            "id": tally.id,
+            "price": report.price,
+            "decimals": report.decimals,
+            "count": len(tally.signatures),
+            "needed": tally.document.minimum_signers,
+        }
+        self._note(kind, **(told | fields))
+
+
+def _get_close_ms(round_: _Round) -> int:
+    """Return the wall time at which a round is given up."""
+    document = round_.document
+    return (round_.start + document.interval + document.skew) * 1000 + ROUND_GRACE_MS

@@ -1,0 +1,80 @@
+"""One report and who has signed it: a set that only grows, proven and settled by counting people.
+
+Merging is a union over members, so order, loss and duplication of messages do not matter.
+"""
+
+from __future__ import annotations
+
+from gossip_price.core.types import Entry, Now, Report, Signature
+from gossip_price.network.document import Document
+
+
+class Tally:
+    """The signatures known for one report of one epoch, at most one a member.
+
+    Only checked signatures go in (`checks.check_signatures`). Times are monotonic
+    milliseconds of this process.
+    """
+
+    __slots__ = (
+        "document",
+        "id",
+        "last_signed_wall_ms",
+        "last_signer_ms",
+        "proven_ms",
+        "report",
+        "signatures",
+    )
+
+    def __init__(self, id_: bytes, report: Report, document: Document) -> None:
+        self.id = id_
+        self.report = report
+        self.document = document
+        self.signatures: dict[int, bytes] = {}
+        self.last_signer_ms = 0
+        self.last_signed_wall_ms = 0
+        self.proven_ms: int | None = None
+
+    def merge(self, member: int, signature: bytes, now: Now) -> bool:
+        """Add a member's checked signature; the first one kept. Tell whether it was new."""
+        if member in self.signatures:
+            return False
+        self.signatures[member] = signature
+        self.last_signer_ms = now.mono_ms
+        self.last_signed_wall_ms = now.wall_ms
+        if self.proven_ms is None and len(self.signatures) >= self.document.minimum_signers:
+            self.proven_ms = now.mono_ms
+        return True
+
+    @property
+    def is_proven(self) -> bool:
+        """At least `minimumSigners` distinct members of the report's epoch have signed."""
+        return self.proven_ms is not None
+
+    @property
+    def settles_ms(self) -> int | None:
+        """When it settles if nobody else signs: the settle time after the last new signer.
+
+        The cap, counted from the moment it was proven, keeps a trickle of late signers from
+        holding it open. None while it is not proven.
+        """
+        if self.proven_ms is None:
+            return None
+        return min(
+            self.last_signer_ms + self.document.settle * 1000,
+            self.proven_ms + self.document.settle_cap * 1000,
+        )
+
+    def to_entry(self) -> Entry:
+        """Return the report with all signatures, by member."""
+        return Entry(
+            self.report,
+            tuple(Signature(member, self.signatures[member]) for member in sorted(self.signatures)),
+        )
+
+    def get_signers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Return (address, signature) of each signer, by address."""
+        addresses = self.document.addresses
+        return tuple(
+            (addresses[member], self.signatures[member]) for member in sorted(self.signatures)
+        )

@@ -1,0 +1,61 @@
+"""Who is when: rounds by the clock, who proposes in which order, who writes in which order.
+
+Every function here is a pure function of documents and times, so all members agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gossip_price.core.types import Now
+from gossip_price.crypto import keccak256
+from gossip_price.network.document import Document, Mode
+
+
+def order_proposers(document: Document, pair: str, round_start: int) -> tuple[bytes, ...]:
+    """Return the roster's addresses in the order in which they may propose.
+
+    Ordered by keccak256(epoch ‖ keccak256(pair) ‖ round as 8 bytes ‖ address), so that nobody
+    is first for ever and nobody can choose to be.
+    """
+    seed = document.hash + keccak256(pair.encode()) + round_start.to_bytes(8, "big")
+    return tuple(sorted(document.addresses, key=lambda address: keccak256(seed + address)))
+
+
+def get_rank_time_ms(document: Document, round_start: int, rank: int) -> int:
+    """Return the wall time at which `rank` may propose; in `EveryNode` all may at once."""
+    if document.mode is Mode.EVERY_NODE:
+        rank = 0
+    return (round_start + rank * document.fallback_delay) * 1000
+
+
+def order_writers(store: bytes, slot: int, members: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Return `members` (addresses) in the order in which they may write the slot's batch.
+
+    Ordered by keccak256(store id ‖ slot as 8 bytes ‖ address).
+    """
+    seed = store + slot.to_bytes(8, "big")
+    return tuple(sorted(members, key=lambda address: keccak256(seed + address)))
+
+
+def is_too_early(document: Document, round_start: int, now: Now) -> bool:
+    """Tell whether the round starts later than our clock's skew allows."""
+    return now.wall_ms < (round_start - document.skew) * 1000
+
+
+def is_over(document: Document, round_start: int, now: Now) -> bool:
+    """Tell whether the round ended longer ago than the skew allows."""
+    return now.wall_ms >= (round_start + document.interval + document.skew) * 1000
+
+
+def get_vote_key(document: Document, pair: str, round_start: int, proposer: bytes) -> str:
+    """Return the key under which a member signs at most one report, ever."""
+    if document.mode is Mode.ROUNDS:
+        return f"{pair}|{round_start}"
+    return f"{pair}|{round_start}|{proposer.hex()}"
+
+
+def compute_jitter_ms(address: bytes, round_start: int, jitter_ms_max: int) -> int:
+    """Return this member's delay into the round: spread over members, the same every time."""
+    digest = keccak256(address + round_start.to_bytes(8, "big"))
+    return int.from_bytes(digest[:4], "big") % (jitter_ms_max + 1)

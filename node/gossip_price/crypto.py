@@ -102,8 +102,12 @@ def _encode(kind: str, value: Value) -> bytes:
     raise ValueError(f"{value!r} is no {kind}")
 
 
+@lru_cache(maxsize=4096)
 def compute_address(public_key: bytes) -> bytes:
-    """Return the 20-byte address of an uncompressed public key (65 bytes, leading 4)."""
+    """Return the 20-byte address of an uncompressed public key (65 bytes, leading 4).
+
+    Cached: a network's few members sign everything, and hashing costs half of a recovery.
+    """
     return keccak256(public_key[1:])[-20:]
 
 

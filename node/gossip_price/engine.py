@@ -108,6 +108,8 @@ class Engine:
         self._inbox: deque[ev.Event] = deque()
         self._wake = asyncio.Event()
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(PUBLISH_MAX)
+        self._unsent = 0
+        self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = asyncio.Event()
         self._closing = False
@@ -128,26 +130,30 @@ class Engine:
 
     async def run(self) -> None:
         """Take turns until `close` has drained the machine. Raises what a port did not foresee."""
-        publisher = asyncio.create_task(self._publish_all())
         try:
-            self._carry_out(self._turns.take([ev.Tick()], self._clock.now()))
-            while not (self._closing and self._machine.is_drained() and self._outgoing.empty()):
-                await self._wait()
-                if publisher.done():
-                    publisher.result()
-                events = [
-                    self._inbox.popleft() for _ in range(min(len(self._inbox), TURN_EVENTS_MAX))
-                ]
-                if not self._inbox:
-                    self._wake.clear()
-                self._carry_out(self._turns.take(events or [ev.Tick()], self._clock.now()))
-                self.turns_taken += 1
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                publisher = group.create_task(self._publish_all())
+                self._carry_out(self._turns.take([ev.Tick()], self._clock.now()))
+                while not self._is_done():
+                    await self._wait()
+                    self._take_turn()
+                publisher.cancel()
+                for task in self._tasks:
+                    task.cancel()
         finally:
-            publisher.cancel()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(publisher, *self._tasks, return_exceptions=True)
             self._closed.set()
+
+    def _take_turn(self) -> None:
+        count = min(len(self._inbox), TURN_EVENTS_MAX)
+        events: list[ev.Event] = [self._inbox.popleft() for _ in range(count)]
+        if not self._inbox:
+            self._wake.clear()
+        self._carry_out(self._turns.take(events or [ev.Tick()], self._clock.now()))
+        self.turns_taken += 1
+
+    def _is_done(self) -> bool:
+        return self._closing and self._machine.is_drained() and not self._unsent
 
     async def close(self, deadline_s: float) -> None:
         """Sign nothing more, send and store what is ready; return after `deadline_s` at most."""
@@ -188,26 +194,23 @@ class Engine:
             self._outgoing.put_nowait(data)
         except asyncio.QueueFull:
             self.dropped += 1
+        else:
+            self._unsent += 1
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+        if self._group is None:
+            raise RuntimeError("the engine carries out effects only while it runs")
+        task = self._group.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._finish)
-
-    def _finish(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            task.get_loop().call_exception_handler(
-                {"message": "a task of the engine failed", "exception": task.exception()}
-            )
+        task.add_done_callback(self._tasks.discard)
 
     async def _publish_all(self) -> None:
         """Hand messages to the transport one after the other, in their order."""
         while True:
             data = await self._outgoing.get()
             await self._transport.publish(data)
-            if self._outgoing.empty():
-                self._wake.set()
+            self._unsent -= 1
+            self._wake.set()
 
     async def _write(self, effect: ev.Write) -> None:
         ids = tuple(row.id for row in effect.rows)

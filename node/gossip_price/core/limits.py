@@ -26,8 +26,8 @@ OBSERVE_SHARE: Final = 0.5
 OBSERVE_MAX_MS: Final = 20_000
 #: A writer gives the one before it this long before it takes over.
 WRITER_STEP_MS: Final = 3_000
-#: Rows that settle within this of each other are written together.
-WRITE_GATHER_MS: Final = 200
+#: Rows that settle within this of each other are written together; a row is stored within a second.
+WRITE_GATHER_MS: Final = 500
 #: The slot that gives the writing order after an outage.
 WRITE_SLOT_S: Final = 60
 #: Rows in one INSERT; at N = 256 signatures each about 4 MB.

@@ -80,6 +80,7 @@ class _Round:
         self.fetching = False
         self.fetches = 0
         self.may_propose = False
+        self.is_expected = False
 
     def get_rank_time_ms(self, proposer: bytes) -> int:
         """Return the wall time from which a proposal of this member may be signed."""
@@ -260,7 +261,7 @@ class Machine:
             )
             round_.observe_wall_ms = start * 1000 + jitter if is_member else None
             # In the round of our start we may have missed what was proposed: others lead.
-            round_.may_propose = is_member and not is_boot_round
+            round_.may_propose = round_.is_expected = is_member and not is_boot_round
         if now.mono_ms >= self._forget_ms:
             self._forget(wall_s, now)
 
@@ -565,9 +566,13 @@ class Machine:
             return
         if not was_proven:
             self._note_tally(NoteKind.PROVEN, tally)
-        # Late signatures are remembered too; the row stays as it was at settlement.
-        self._remember(ev.ProvenRecord(tally.id, tally.to_entry(), tally.last_signed_wall_ms))
-        if tally.id not in self._settled and tally.settles_ms is not None:
+        if tally.id in self._settled:
+            # The row stays as it was at settlement; the late signature is kept for others.
+            self._remember_proven(tally)
+            return
+        if not was_proven:
+            self._remember_proven(tally)
+        if tally.settles_ms is not None:
             heappush(self._settling, (tally.settles_ms, tally.id))
 
     def _close(self, round_: _Round, now: Now) -> None:
@@ -581,8 +586,7 @@ class Machine:
         for tally in unproven:
             del self._tallies[tally.id]
             self._receipted.discard(tally.id)
-        was_ours = round_.observe_wall_ms is not None
-        if was_ours and len(unproven) == len(round_.tallies):
+        if round_.is_expected and len(unproven) == len(round_.tallies):
             best = max((len(tally.signatures) for tally in unproven), default=0)
             reason = "split" if len(unproven) > 1 else "short" if unproven else "no_proposal"
             self._note(
@@ -603,6 +607,8 @@ class Machine:
             if tally is None or id_ in self._settled or tally.settles_ms != due_ms:
                 continue
             self._settled.add(id_)
+            if len(tally.signatures) > tally.document.minimum_signers:
+                self._remember_proven(tally)
             self._note_tally(NoteKind.SETTLED, tally, ms=now.mono_ms - tally.last_signer_ms)
             if self._me not in self._chain.newest.index_by_address:
                 self._finish(id_)
@@ -695,6 +701,9 @@ class Machine:
     def _remember(self, record: Record) -> None:
         self._effects.append(ev.Remember(record))
 
+    def _remember_proven(self, tally: Tally) -> None:
+        self._remember(ev.ProvenRecord(tally.id, tally.to_entry(), tally.last_signed_wall_ms))
+
     def _process_journal_failed(self, event: ev.JournalFailed, now: Now) -> None:
         if self._journal_retry_ms is None:
             self._note(NoteKind.JOURNAL_FAILED, reason=event.reason)
@@ -708,8 +717,7 @@ class Machine:
         self._remember(ev.RoundRecord(self._highest))
         for tally in self._tallies.values():
             if tally.is_proven:
-                record = ev.ProvenRecord(tally.id, tally.to_entry(), tally.last_signed_wall_ms)
-                self._remember(record)
+                self._remember_proven(tally)
         for vote in self._unsigned_votes.values():
             self._remember(vote)
             if self._find_signing_obstacle(self._rounds[vote.report.pair, vote.report.round], now):

@@ -6,6 +6,7 @@ the name ends in `_ms`; prices are integers in units of 10^-decimals.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
@@ -58,8 +59,16 @@ class Report(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
         )
 
     def compute_id(self, separator: bytes) -> bytes:
-        """Return the report's id, the 32-byte EIP-712 digest, in the domain `separator`."""
-        return compute_struct_digest(separator, self.encode())
+        """Return the report's id, the 32-byte EIP-712 digest, in the domain `separator`.
+
+        Cached by value: every member sends the same report once more with its signature.
+        """
+        return _compute_id(self, separator)
+
+
+@lru_cache(maxsize=8192)
+def _compute_id(report: Report, separator: bytes) -> bytes:
+    return compute_struct_digest(separator, report.encode())
 
 
 def decode_report(encoded: bytes, pair: str) -> Report:

@@ -136,9 +136,12 @@ class Writing:
         while self._halves and not ids:
             ids = [id_ for id_ in self._halves.pop(0) if id_ in self._pending]
         if not ids:
+            # Once one is due, those that would be within the gathering time go with it.
+            horizon_ms = mono_ms
             while len(ids) < BATCH_ROWS_MAX and (due := self._peek()) is not None:
-                if due > mono_ms:
+                if due > horizon_ms:
                     break
+                horizon_ms = mono_ms + WRITE_GATHER_MS
                 id_ = heappop(self._heap)[1]
                 self._pending[id_].due_ms = _IN_FLIGHT_MS
                 ids.append(id_)

@@ -1,0 +1,309 @@
+"""A small deterministic world for machines: virtual time, a network of queues, a table of rows.
+
+It drives the real machine and the real order of effects (`engine.Turns`); only what lies
+behind the ports is fake, and each fake says what it fakes. Nothing here waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import Final
+
+import msgspec
+
+from gossip_price import crypto
+from gossip_price.core import events as ev
+from gossip_price.core.events import Note, NoteKind
+from gossip_price.core.machine import Machine
+from gossip_price.core.types import Now, Observation, StoredRow
+from gossip_price.engine import Outward, Turns
+from gossip_price.network.epochs import EpochChain
+from gossip_price.ports import JournalError
+from networks import START, SampleNetwork
+
+STORE: Final = b"S" * 32
+PRICE: Final = 250_000_000_000
+#: Monotonic clocks start anywhere; never at the wall clock.
+MONO_START_MS: Final = 1_000_000
+
+Price = Callable[[int, int], int | None]
+"""(member, unix second) → what that member's sources say, or None when they fail."""
+
+
+class FakeJournal:
+    """A disk that keeps what was written, unless `full`; refuses contradictions as the real one."""
+
+    def __init__(self, birth_ms: int) -> None:
+        self.birth_ms = birth_ms
+        self.highest = 0
+        self.votes: dict[str, ev.Vote] = {}
+        self.proven: dict[bytes, ev.ProvenRecord] = {}
+        self.stored: dict[bytes, ev.StoredRecord] = {}
+        self.full = False
+        self.transactions = 0
+
+    def load(self) -> ev.Recollection:
+        return ev.Recollection(
+            self.birth_ms,
+            self.highest,
+            tuple(self.votes.values()),
+            tuple(self.proven.values()),
+            tuple(self.stored.values()),
+        )
+
+    def write(self, records: Sequence[ev.Record]) -> None:
+        if self.full:
+            raise JournalError("database or disk is full")
+        for record in records:
+            if isinstance(record, ev.Vote):
+                known = self.votes.get(record.key)
+                if known is not None and known.id != record.id:
+                    raise JournalError(f"a second vote for {record.key}")
+        self.transactions += 1
+        for record in records:
+            match record:
+                case ev.Vote():
+                    self.votes[record.key] = record
+                case ev.ProvenRecord():
+                    self.proven[record.id] = record
+                case ev.StoredRecord():
+                    self.stored[record.id] = record
+                case ev.RoundRecord():
+                    self.highest = max(self.highest, record.highest)
+                case ev.Forget():
+                    pass
+
+    def load_peers(self) -> dict[str, tuple[str, ...]]:
+        return {}
+
+    def write_peers(self, peers: dict[str, tuple[str, ...]]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class FakeTable:
+    """A table with ON CONFLICT DO NOTHING; `up` and `poison` are the test's to set."""
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, StoredRow] = {}
+        self.written_ms: dict[bytes, int] = {}
+        self.statements = 0
+        self.up = True
+        self.poison: set[bytes] = set()
+
+    def insert(self, rows: Sequence[StoredRow], wall_ms: int) -> tuple[bytes, ...] | None:
+        """Return the inserted ids, or None for a refused batch."""
+        self.statements += 1
+        if any(row.id in self.poison for row in rows):
+            return None
+        new = [row for row in rows if row.id not in self.rows]
+        for row in new:
+            self.rows[row.id] = row
+            self.written_ms[row.id] = wall_ms
+        return tuple(row.id for row in new)
+
+
+class KeySigner:
+    """A signing key in memory; remembers every digest that it signed."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self.address = crypto.get_address(secret)
+        self.signed: list[bytes] = []
+
+    def sign(self, digest: bytes) -> bytes:
+        self.signed.append(digest)
+        return crypto.sign(self._secret, digest)
+
+
+@dataclass
+class Node:
+    """One member in the world."""
+
+    index: int
+    peer_id: str
+    journal: FakeJournal
+    signer: KeySigner
+    turns: Turns
+    alive: bool = True
+    clock_error_ms: int = 0
+    notes: list[Note] = field(default_factory=list)
+    published: list[bytes] = field(default_factory=list)
+    penalized: list[tuple[str, str]] = field(default_factory=list)
+    tick_ms: int = -1
+
+    def get_notes(self, kind: NoteKind) -> list[Note]:
+        return [note for note in self.notes if note.kind is kind]
+
+    def get_reasons(self, kind: NoteKind) -> list[str]:
+        return [note.reason for note in self.get_notes(kind)]
+
+
+class World:
+    """N members, one table, one time. `run_until` moves the time from event to event."""
+
+    def __init__(
+        self,
+        network: SampleNetwork,
+        *,
+        latency_ms: int = 10,
+        fetch_ms: int = 50,
+        price: Price = lambda member, unix_s: PRICE,
+        born_before_s: int = 3600,
+        start_s: int = START - 20,
+        alive: Sequence[int] | None = None,
+    ) -> None:
+        self.network = network
+        self.table = FakeTable()
+        self.latency_ms = latency_ms
+        self.fetch_ms = fetch_ms
+        self.price = price
+        self.wall_ms = start_s * 1000
+        self.mono_ms = MONO_START_MS
+        self.drops: Callable[[int, int, bytes], bool] = lambda sender, receiver, data: False
+        self._queue: list[tuple[int, int, int, ev.Event | None]] = []
+        self._order = 0
+        self.nodes: list[Node] = []
+        for index in range(len(network.signing_secrets)):
+            journal = FakeJournal((start_s - born_before_s) * 1000)
+            signer = KeySigner(network.signing_secrets[index])
+            peer_id = network.document.members[index].peer_id
+            turns = self._make_turns(journal, signer)
+            node = Node(index, peer_id, journal, signer, turns)
+            node.alive = alive is None or index in alive
+            self.nodes.append(node)
+        for node in self.nodes:
+            if node.alive:
+                self._begin(node)
+
+    def _make_turns(self, journal: FakeJournal, signer: KeySigner) -> Turns:
+        machine = Machine(
+            chain=EpochChain([self.network.document]),
+            me=signer.address,
+            boot_ms=self.wall_ms,
+            version="test",
+            remembered=journal.load(),
+            now=Now(self.wall_ms, self.mono_ms),
+        )
+        return Turns(machine, journal, signer)
+
+    def _begin(self, node: Node) -> None:
+        self.give(node.index, ev.Tick())
+        if self.table.up:
+            self.give(node.index, ev.StoreUp(STORE))
+
+    def kill(self, index: int) -> None:
+        """A SIGKILL: what was not in the journal is gone."""
+        self.nodes[index].alive = False
+
+    def restart(self, index: int, *, lost_volume: bool = False) -> None:
+        """Start the node's next life from its journal, or from an empty one."""
+        node = self.nodes[index]
+        if lost_volume:
+            node.journal = FakeJournal(self.wall_ms)
+        node.turns = self._make_turns(node.journal, node.signer)
+        node.alive = True
+        node.tick_ms = -1
+        self._begin(node)
+
+    def set_store(self, *, up: bool) -> None:
+        self.table.up = up
+        for node in self.nodes:
+            self.give(node.index, ev.StoreUp(STORE) if up else ev.StoreDown("stopped"))
+
+    def now(self, node: Node) -> Now:
+        return Now(self.wall_ms + node.clock_error_ms, self.mono_ms)
+
+    def give(self, index: int, event: ev.Event, after_ms: int = 0) -> None:
+        """Let an event reach a node after some time."""
+        self._order += 1
+        heappush(self._queue, (self.mono_ms + after_ms, self._order, index, event))
+
+    def send(self, author: int, data: bytes) -> None:
+        """Gossip bytes in a member's name to all others."""
+        for node in self.nodes:
+            if node.index != author and not self.drops(author, node.index, data):
+                event = ev.Received(self.nodes[author].peer_id, data)
+                self.give(node.index, event, self.latency_ms)
+
+    def run_until(self, unix_s: float) -> None:
+        """Let everything happen that happens before this second."""
+        end_mono_ms = self.mono_ms + int(unix_s * 1000) - self.wall_ms
+        while self._queue and self._queue[0][0] <= end_mono_ms:
+            at_ms, _, index, event = heappop(self._queue)
+            self._move_to(at_ms)
+            node = self.nodes[index]
+            if event is None and node.tick_ms != at_ms:
+                continue
+            if node.alive:
+                self._take(node, ev.Tick() if event is None else event)
+        self._move_to(end_mono_ms)
+
+    def run_rounds(self, count: int, *, settle_s: int = 45) -> None:
+        """Run `count` rounds from the epoch's start, and time enough to store them."""
+        document = self.network.document
+        self.run_until(document.start + count * document.interval + settle_s)
+
+    def _move_to(self, mono_ms: int) -> None:
+        self.wall_ms += mono_ms - self.mono_ms
+        self.mono_ms = mono_ms
+
+    def _take(self, node: Node, event: ev.Event) -> None:
+        for effect in node.turns.take([event], self.now(node)):
+            self._carry_out(node, effect)
+        due_ms = max(node.turns.machine.get_deadline_ms(self.now(node)), self.mono_ms + 1)
+        node.tick_ms = due_ms
+        self._order += 1
+        heappush(self._queue, (due_ms, self._order, node.index, None))
+
+    def _carry_out(self, node: Node, effect: Outward) -> None:
+        match effect:
+            case Note():
+                node.notes.append(effect)
+            case ev.Publish():
+                node.published.append(effect.data)
+                self.send(node.index, effect.data)
+            case ev.Penalize():
+                node.penalized.append((effect.author, effect.reason))
+            case ev.Fetch():
+                observed_at = (self.now(node).wall_ms + self.fetch_ms) // 1000
+                price = self.price(node.index, observed_at)
+                pair = effect.terms.pair
+                answer: ev.Event = ev.NotObserved(pair, effect.round, "timeout")
+                if price is not None:
+                    observation = Observation(pair, price, observed_at, 0, ("fake",))
+                    answer = ev.Observed(effect.round, observation)
+                self.give(node.index, answer, self.fetch_ms)
+            case ev.Write():
+                self._insert(node, effect.rows)
+
+    def _insert(self, node: Node, rows: tuple[StoredRow, ...]) -> None:
+        ids = tuple(row.id for row in rows)
+        answer: ev.Event
+        if not self.table.up:
+            answer = ev.StoreDown("stopped")
+        else:
+            inserted = self.table.insert(rows, self.wall_ms)
+            if inserted is None:
+                answer = ev.StoreRefused(ids, "poison")
+            else:
+                answer = ev.Stored(ids, inserted)
+        self.give(node.index, answer, 5)
+
+    def get_rows(self) -> list[StoredRow]:
+        """Return what is stored, by round."""
+        return sorted(self.table.rows.values(), key=lambda row: (row.report.round, row.id))
+
+    def count_publications(self) -> dict[bytes, int]:
+        """Return how many messages carried each report, by the report's id."""
+        counts: dict[bytes, int] = {}
+        for node in self.nodes:
+            for data in node.published:
+                for entry in msgspec.msgpack.decode(data)[1]:
+                    key = msgspec.msgpack.encode(entry[0])
+                    counts[key] = counts.get(key, 0) + 1
+        return counts

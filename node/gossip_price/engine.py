@@ -114,7 +114,7 @@ class Engine:
         self._closed = asyncio.Event()
         self._closing = False
         self.dropped = 0
-        self.turns_taken = 0
+        self.last_turn_ms = clock.now().mono_ms
 
     def deliver(self, author: str, data: bytes) -> None:
         """Take a gossip message from the transport; drop it when too many wait."""
@@ -149,8 +149,9 @@ class Engine:
         events: list[ev.Event] = [self._inbox.popleft() for _ in range(count)]
         if not self._inbox:
             self._wake.clear()
-        self._carry_out(self._turns.take(events or [ev.Tick()], self._clock.now()))
-        self.turns_taken += 1
+        now = self._clock.now()
+        self._carry_out(self._turns.take(events or [ev.Tick()], now))
+        self.last_turn_ms = now.mono_ms
 
     def _is_done(self) -> bool:
         return self._closing and self._machine.is_drained() and not self._unsent

@@ -117,6 +117,15 @@ def decode(data: bytes) -> Envelope:
     return envelope
 
 
+def is_well_formed(data: bytes) -> bool:
+    """Tell whether these bytes are worth passing on: an envelope of this version."""
+    try:
+        decode(data)
+    except WireError:
+        return False
+    return True
+
+
 def _read_version(data: bytes) -> int | None:
     try:
         parts = _version_decoder.decode(data)

@@ -1,0 +1,30 @@
+"""`gossip-price node`: run one node (or the bootstrap), configured by GP_* variables."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from gossip_price.settings import SettingsError, load_settings
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument(
+        "--config", type=Path, help="a YAML file of settings; GP_* variables win over it"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run until SIGTERM; exit code 0, 1 after a failure, 2 for bad settings."""
+    try:
+        settings = load_settings(options.config)
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    # Imported late: bad settings are told before libp2p's two seconds.
+    from gossip_price.app import run_node  # noqa: PLC0415  # see above
+
+    return asyncio.run(run_node(settings))

@@ -1,4 +1,4 @@
-"""scripts/check-prerequisites, on a PATH that holds only fakes: it names exactly what is missing."""
+"""scripts/check-prerequisites names exactly what is missing, on a PATH that holds only fakes."""
 
 from __future__ import annotations
 
@@ -97,8 +97,7 @@ def test_others_on_debian_get_the_exact_command_and_nothing_is_installed(machine
     done = machine.check()
     assert done.returncode == 1
     command = (
-        "sudo apt-get update && "
-        "sudo apt-get install -y gcc libc6-dev libgmp-dev python3.12-venv\n"
+        "sudo apt-get update && sudo apt-get install -y gcc libc6-dev libgmp-dev python3.12-venv\n"
     )
     assert done.stderr.endswith(command)
     assert done.stdout == ""

@@ -35,7 +35,9 @@ class Source:
     PLACEHOLDERS in braces. An element is a key of an object, an index of a list (digits), or
     `*` for the only entry. `time_path` leads to the source's own timestamp in `time_unit`;
     without it a price is as old as its fetch. `aliases` are (our currency, the source's name of
-    it). `simulated` prices are nobody's market. Raises ValueError naming every wrong field.
+    it). `echoes` are (path, text) that an answer must repeat, because a server that overlooks
+    what it was asked for answers with the price of something else. `simulated` prices are
+    nobody's market. Raises ValueError naming every wrong field.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Source:
     simulated: bool = False
     time_unit: str = "s"
     aliases: tuple[tuple[str, str], ...] = ()
+    echoes: tuple[tuple[tuple[str, ...], str], ...] = ()
 
     def __post_init__(self) -> None:
         problems = find_problems(self)
@@ -66,6 +69,9 @@ class Source:
             url=fill(self.url),
             path=tuple(fill(element) for element in self.path),
             time_path=tuple(fill(element) for element in self.time_path or ()),
+            echoes=tuple(
+                (tuple(fill(element) for element in path), fill(text)) for path, text in self.echoes
+            ),
         )
 
 
@@ -76,6 +82,7 @@ class Request:
     url: str
     path: tuple[str, ...]
     time_path: tuple[str, ...]
+    echoes: tuple[tuple[tuple[str, ...], str], ...]
 
 
 def find_problems(source: Source) -> list[str]:
@@ -86,15 +93,18 @@ def find_problems(source: Source) -> list[str]:
             f"name: {source.name!r} given, allowed: lower-case letters, digits and dashes, 1 to 32"
         )
     problems += _find_url_problems(source.url)
-    for field, path in (("path", source.path), ("time_path", source.time_path)):
-        if path is None:
-            continue
+    paths = [("path", source.path)] + [("echoes", path) for path, _ in source.echoes]
+    if source.time_path is not None:
+        paths.append(("time_path", source.time_path))
+    for field, path in paths:
         if not 1 <= len(path) <= PATH_LENGTH_MAX or not all(path):
             problems.append(
                 f"{field}: {path!r} given, allowed: 1 to {PATH_LENGTH_MAX} keys, none empty"
             )
         for element in path:
             problems += _find_template_problems(field, element)
+    for _, text in source.echoes:
+        problems += _find_template_problems("echoes", text)
     if source.time_unit not in TIME_UNITS:
         problems.append(f"time_unit: {source.time_unit!r} given, allowed: {', '.join(TIME_UNITS)}")
     for ours, theirs in source.aliases:
@@ -143,6 +153,8 @@ def make_coinbase_like(name: str, server: str, *, simulated: bool = False) -> So
         url=server.rstrip("/") + "/v2/exchange-rates?currency={base}",
         path=("data", "rates", "{quote}"),
         simulated=simulated,
+        # Coinbase has answered with the rates of USD where it lost the parameter.
+        echoes=((("data", "currency"), "{base}"),),
     )
 
 
@@ -169,6 +181,7 @@ PRESETS: Final[Mapping[str, Source]] = MappingProxyType(
                 time_path=("closeTime",),
                 time_unit="ms",
                 aliases=(("USD", "USDT"),),
+                echoes=((("symbol",), "{base}{quote}"),),
             ),
             Source(
                 name="bitstamp",

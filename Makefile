@@ -1,0 +1,35 @@
+# gossip-price on one machine. `make` alone lists what there is.
+# ARGS='…' hands options on: make run ARGS='--nodes 7', make test ARGS='-k quorum'.
+# PYTHON=… names the interpreter that .venv is made with (3.11 to 3.13).
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint clean
+.DELETE_ON_ERROR:
+
+ARGS ?=
+PYTHON ?=
+export PYTHON
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: .venv/.ready ## run a whole network here: bootstrap, 4 nodes, Postgres (Ctrl-C ends it)
+	@exec .venv/bin/gossip-price up $(ARGS)
+
+test: .venv/.ready ## every test that needs no cluster
+	@exec .venv/bin/python -m pytest $(ARGS)
+
+lint: .venv/.ready ## ruff, mypy strict, and the direction of imports
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+clean: ## remove .venv and caches (not data/: that holds your network's keys and prices)
+	rm -rf .venv build dist *.egg-info node/*.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find node tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Made anew when what it was made from changes.
+.venv/.ready: pyproject.toml constraints.txt scripts/check-prerequisites scripts/make-venv
+	@scripts/make-venv

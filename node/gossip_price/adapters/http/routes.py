@@ -1,0 +1,92 @@
+"""Probes and metrics as route lists, and the app that any number of such lists make.
+
+A route list is a function of what it shows; the API and the live page come as further ones.
+Every answer that is not what was asked for is a JSON problem (RFC 9457).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+
+class Health(Protocol):
+    """What a process knows about its own health: a name and a message for each problem."""
+
+    def find_live_problems(self) -> Mapping[str, str]:
+        """Return why this process should be restarted; empty while it makes progress."""
+
+    def find_ready_problems(self) -> Mapping[str, str]:
+        """Return why this process cannot do its work now; empty when it can."""
+
+
+def make_probe_routes(health: Health) -> list[BaseRoute]:
+    """Return `/livez` and `/readyz`: 200 `{"status":"ok"}`, or 503 with the problems by name."""
+
+    async def livez(_request: Request) -> Response:
+        return _answer(health.find_live_problems(), "dead")
+
+    async def readyz(_request: Request) -> Response:
+        return _answer(health.find_ready_problems(), "unready")
+
+    return [Route("/livez", livez, methods=["GET"]), Route("/readyz", readyz, methods=["GET"])]
+
+
+def make_metrics_routes(registry: CollectorRegistry) -> list[BaseRoute]:
+    """Return `/metrics`: what `registry` holds, in Prometheus's text exposition format.
+
+    Collected on the loop's thread, where all that changes the numbers runs too.
+    """
+
+    async def metrics(_request: Request) -> Response:
+        # The type is given as a header: Starlette would add a second charset to `media_type`.
+        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    return [Route("/metrics", metrics, methods=["GET"])]
+
+
+def make_app(routes: Iterable[BaseRoute]) -> Starlette:
+    """Return the app of these routes, first match first; GET (and with it HEAD) is their choice."""
+    app = Starlette(
+        routes=list(routes),
+        exception_handlers={HTTPException: _show_http_problem, Exception: _show_own_problem},
+    )
+    # /livez/ is another path, and a redirect there would be built from the Host header.
+    app.router.redirect_slashes = False
+    return app
+
+
+def _answer(problems: Mapping[str, str], bad: str) -> Response:
+    headers = {"cache-control": "no-store"}
+    if problems:
+        body = {"status": bad, "problems": dict(problems)}
+        return JSONResponse(body, status_code=503, headers=headers)
+    return JSONResponse({"status": "ok"}, headers=headers)
+
+
+async def _show_http_problem(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = error.headers if isinstance(error, HTTPException) else None
+    problem = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": f"{request.method} {request.url.path[:200]}",
+    }
+    return JSONResponse(
+        problem, status_code=status, headers=headers, media_type="application/problem+json"
+    )
+
+
+async def _show_own_problem(request: Request, error: Exception) -> Response:
+    """Answer for our own mistake; Starlette raises it again and the server logs it whole."""
+    return await _show_http_problem(request, error)

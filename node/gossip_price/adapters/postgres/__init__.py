@@ -1,0 +1,1 @@
+"""Postgres: the table of prices, its schema, its readers, and a server for one's own machine."""

@@ -1,0 +1,319 @@
+"""The write path into Postgres: `ports.Store` over asyncpg.
+
+One connection, kept by one background task; a batch of rows is one INSERT and nothing else.
+Decides nothing about prices and believes nothing that stands in the table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final
+
+import asyncpg
+import structlog
+
+from gossip_price.adapters.postgres.connection import (
+    CONNECT_TIMEOUT_S,
+    Connection,
+    open_connection,
+)
+from gossip_price.adapters.postgres.errors import TROUBLE, describe, is_refusal
+from gossip_price.adapters.postgres.schema import SCHEMA_NEEDED
+from gossip_price.core.types import StoredRow
+from gossip_price.network.document import Document
+from gossip_price.network.keys import format_address
+from gossip_price.ports import StoreRefusedError, StoreUnavailableError
+
+#: Waits between attempts to connect: the first, and the longest.
+BACKOFF_S: Final = (0.5, 10.0)
+#: An idle connection is asked this often whether it is still there: a database that vanished
+#: without a word (a cut cable, a frozen machine) is noticed before the next batch needs it.
+PROBE_S: Final = 15.0
+_CLOSE_TIMEOUT_S: Final = 0.5
+
+_GREETING: Final = """
+SELECT (SELECT version_num FROM alembic_version) AS revision, store_id,
+       current_setting('transaction_read_only') = 'on' AS read_only
+FROM meta
+"""
+
+_INSERT_EPOCHS: Final = """
+INSERT INTO epochs (hash, network_id, epoch, previous, start_time, document)
+SELECT hash, network_id, epoch::bigint, previous, start_time::timestamptz, document
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+     AS given (hash, network_id, epoch, previous, start_time, document)
+ORDER BY hash COLLATE "C"
+ON CONFLICT (hash) DO NOTHING
+"""
+
+# All parameters are text[]: asyncpg knows that type by heart, and asks the catalogue (with a
+# SELECT, on each new connection) about other arrays. The server casts exactly.
+# By id, so that two writers of the same rows lock them in the same order and never deadlock.
+_INSERT_PRICES: Final = """
+INSERT INTO prices (id, price, first_signer, sign_data, lastsigned_time, report, epoch, pair,
+                    round, observed_time, decimals, source, spread_bp, writer)
+SELECT id, price::numeric, first_signer, sign_data::jsonb, lastsigned_time::timestamptz,
+       decode(report, 'hex'), epoch, pair, round::bigint, observed_time::timestamptz,
+       decimals::smallint, source::jsonb, spread_bp::integer, writer
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+            $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],
+            $14::text[])
+     AS given (id, price, first_signer, sign_data, lastsigned_time, report, epoch, pair,
+               round, observed_time, decimals, source, spread_bp, writer)
+ORDER BY id COLLATE "C"
+ON CONFLICT (id) DO NOTHING
+RETURNING id
+"""
+
+
+class PostgresStore:
+    """Prices in Postgres.
+
+    `url` is called at every attempt to connect (a mounted Secret changes); `dice` gives numbers
+    in [0, 1) for the jitter.
+    """
+
+    def __init__(
+        self,
+        url: Callable[[], str],
+        *,
+        dice: Callable[[], float],
+        backoff_s: tuple[float, float] = BACKOFF_S,
+        probe_s: float = PROBE_S,
+        command_timeout_s: float = 10.0,
+    ) -> None:
+        self._url = url
+        self._dice = dice
+        self._backoff_s = backoff_s
+        self._probe_s = probe_s
+        self._command_timeout_s = command_timeout_s
+        self._lock = asyncio.Lock()
+        self._connection: Connection | None = None
+        self._lost: asyncio.Future[str] | None = None
+        self._reason = "not connected yet"
+        self._epochs: tuple[Document, ...] = ()
+        self._epochs_written: tuple[Document, ...] = ()
+        self._attempts = 0
+        self._task: asyncio.Task[None] | None = None
+        self._log = structlog.get_logger(__name__)
+
+    async def start(self, up: Callable[[bytes], None], down: Callable[[str], None]) -> None:
+        """Connect in the background; call `up(store id)` and `down(reason)` at each change.
+
+        `down` comes a second time only if the trouble becomes one of another kind (unreachable,
+        then reachable with an older schema).
+        """
+        self._task = asyncio.create_task(self._keep_connected(up, down), name="postgres-store")
+
+    async def insert(self, rows: Sequence[StoredRow]) -> tuple[bytes, ...]:
+        """Insert rows in one statement and return the ids that were not there before.
+
+        Raises StoreUnavailableError (try later) or StoreRefusedError (this batch never).
+        """
+        if not rows:
+            return ()
+        async with self._lock:
+            connection = self._connection
+            if connection is None:
+                raise StoreUnavailableError(self._reason)
+            try:
+                columns = _to_columns(rows)
+                await self._write_epochs(connection)
+                inserted = await connection.fetch(_INSERT_PRICES, *columns)
+            except TROUBLE as error:
+                if is_refusal(error):
+                    raise StoreRefusedError(describe(error)) from error
+                self._lose(describe(error))
+                raise StoreUnavailableError(describe(error)) from error
+            # Only a write proves that the database takes writes (a full disk lets us connect).
+            self._attempts = 0
+            return tuple(bytes.fromhex(record["id"][2:]) for record in inserted)
+
+    def set_epochs(self, documents: Sequence[Document]) -> None:
+        """Name the epochs that must stand in the database before the next row."""
+        self._epochs = tuple(documents)
+
+    async def aclose(self) -> None:
+        """Close the connection; at most 1 second."""
+        self._reason = "closed"
+        connection, self._connection = self._connection, None
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=_CLOSE_TIMEOUT_S)
+            self._task = None
+        if connection is not None and not connection.is_closed():
+            try:
+                await connection.close(timeout=_CLOSE_TIMEOUT_S)
+            except TROUBLE:
+                connection.terminate()
+
+    async def _keep_connected(
+        self, up: Callable[[bytes], None], down: Callable[[str], None]
+    ) -> None:
+        told: str | None = None
+        while True:
+            try:
+                connection, store_id = await self._connect()
+            except Exception as error:  # noqa: BLE001  the supervising edge, told below
+                # The edge that keeps the store alive: whatever ended an attempt (the network, the
+                # URL's file, a bug), the node goes on signing, and the next attempt may succeed.
+                if not isinstance(error, (*TROUBLE, StoreUnavailableError)):
+                    self._log.exception("postgres.connect", reason=describe(error))
+                self._reason = describe(error)
+                kind = type(error).__name__ if isinstance(error, SchemaError) else "unreachable"
+                if told != kind:
+                    told = kind
+                    down(self._reason)
+            else:
+                up(store_id)
+                self._reason = await self._watch(connection)
+                connection.terminate()
+                told = "unreachable"
+                down(self._reason)
+            await asyncio.sleep(self._get_backoff())
+            self._attempts += 1
+
+    def _get_backoff(self) -> float:
+        """Return the next wait in seconds: doubled up to the longest, half of it by the dice."""
+        first, longest = self._backoff_s
+        doubled: float = first * 2 ** min(self._attempts, 16)
+        return min(longest, doubled) * (0.5 + 0.5 * self._dice())
+
+    async def _connect(self) -> tuple[Connection, bytes]:
+        connection = await open_connection(self._url(), command_timeout_s=self._command_timeout_s)
+        try:
+            store_id = await _greet(connection)
+            self._epochs_written = ()
+            await self._write_epochs(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        self._lost = asyncio.get_running_loop().create_future()
+        self._connection = connection
+        connection.add_termination_listener(self._on_termination)
+        if connection.is_closed():
+            self._lose("the database closed the connection")
+        return connection, store_id
+
+    async def _write_epochs(self, connection: Connection) -> None:
+        """Insert the epochs that this connection has not inserted. Raises one of TROUBLE."""
+        documents = self._epochs
+        if documents == self._epochs_written:
+            return
+        columns = zip(*(_to_epoch(document) for document in documents), strict=True)
+        if documents:
+            try:
+                await connection.execute(_INSERT_EPOCHS, *(list(column) for column in columns))
+            except TROUBLE as error:
+                # Never a refusal of the batch that happens to come next.
+                raise ConnectionError(f"epochs were not written: {describe(error)}") from error
+        self._epochs_written = documents
+
+    async def _watch(self, connection: Connection) -> str:
+        """Return why the connection was lost, once it is."""
+        lost = self._lost
+        if lost is None:
+            return self._reason
+        while True:
+            await asyncio.wait([lost], timeout=self._probe_s)
+            if lost.done():
+                return lost.result()
+            if self._lock.locked():
+                continue  # a statement is under way, with its own deadline
+            async with self._lock:
+                try:
+                    # An empty query: the server answers and executes nothing.
+                    await connection.execute("", timeout=CONNECT_TIMEOUT_S)
+                except TROUBLE as error:
+                    self._lose(describe(error))
+                else:
+                    # Connected and quiet for a while: the next trouble is a new one.
+                    self._attempts = 0
+
+    def _lose(self, reason: str) -> None:
+        self._connection = None
+        if self._lost is not None and not self._lost.done():
+            self._reason = reason
+            self._lost.set_result(reason)
+
+    def _on_termination(self, connection: object) -> None:
+        if self._connection is not None and connection is self._connection:
+            self._lose("the database closed the connection")
+
+
+class SchemaError(StoreUnavailableError):
+    """The database answers and lacks what this version writes to."""
+
+
+async def _greet(connection: Connection) -> bytes:
+    """Check the schema and return the store's id, 32 bytes."""
+    remedy = "run gossip-price migrate"
+    try:
+        greeting = await connection.fetchrow(_GREETING)
+    except asyncpg.UndefinedTableError:
+        raise SchemaError(f"the database has no schema yet: {remedy}") from None
+    if greeting is None or greeting["revision"] is None:
+        raise SchemaError(f"the schema is not complete: {remedy}")
+    if greeting["revision"] < SCHEMA_NEEDED:
+        raise SchemaError(
+            f"the schema is older ({greeting['revision']}) than what this version needs "
+            f"({SCHEMA_NEEDED}): {remedy}"
+        )
+    if greeting["read_only"]:
+        raise StoreUnavailableError("the database is read-only (a standby?)")
+    store_id: bytes = greeting["store_id"]
+    return store_id
+
+
+def _to_columns(rows: Sequence[StoredRow]) -> list[list[str | None]]:
+    """Return the INSERT's parameters: one list a column, rows by id."""
+    ordered = sorted(rows, key=lambda row: row.id)
+    return [list(column) for column in zip(*map(_to_values, ordered), strict=True)]
+
+
+def _to_values(row: StoredRow) -> tuple[str | None, ...]:
+    report = row.report
+    signatures = [
+        {"signer": format_address(signer), "signature": "0x" + signature.hex()}
+        for signer, signature in row.signatures
+    ]
+    return (
+        "0x" + row.id.hex(),
+        f"{Decimal(report.price).scaleb(-report.decimals):f}",
+        format_address(report.proposer),
+        json.dumps(signatures),
+        _format_time(row.last_signed_ms),
+        report.encode().hex(),
+        "0x" + report.epoch.hex(),
+        report.pair,
+        str(report.round),
+        _format_time(report.observed_at * 1000),
+        str(report.decimals),
+        json.dumps(row.sources),
+        None if row.spread_bp is None else str(row.spread_bp),
+        format_address(row.writer),
+    )
+
+
+def _to_epoch(document: Document) -> tuple[str, ...]:
+    return (
+        "0x" + document.hash.hex(),
+        document.network_id,
+        str(document.epoch),
+        document.previous,
+        _format_time(document.start * 1000),
+        document.canonical.decode(),
+    )
+
+
+def _format_time(unix_ms: int) -> str:
+    """Write Unix milliseconds as Postgres reads them. Raises ValueError after the year 9999."""
+    seconds, ms = divmod(unix_ms, 1000)
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{ms:03}Z"
+    except (OverflowError, OSError, ValueError) as error:
+        raise ValueError(f"{unix_ms} ms is no time that a calendar holds") from error

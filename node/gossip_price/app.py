@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -145,7 +144,7 @@ async def _run_member(
         min_sources=settings.min_sources,
         max_age_s=settings.source_maxage,
         timeout_s=settings.source_timeout,
-        clock=time.time,
+        clock=clock,
     )
     store = PostgresStore(settings.read_database_url, dice=random.random)
     store.set_epochs(chain.documents)

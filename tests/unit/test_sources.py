@@ -249,6 +249,13 @@ async def test_the_deadline_ends_an_observation_whatever_the_tries_may_take(
     assert result.reason == "timeout"
 
 
+async def test_what_has_come_by_the_deadline_is_used(server: CannedServer) -> None:
+    sources = [at(server, "quick", priced("3000")), at(server, "slow", silent)]
+    result, counters = await observe(*sources, timeout_s=600, deadline_s=0.2)
+    assert (result.price, result.sources) == (300000, ("quick",))  # type: ignore[attr-defined]
+    assert counters == {("quick", "ok"): 1, ("slow", "timeout"): 1}
+
+
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_are_a_price_or_a_labelled_reason(body: bytes) -> None:
     try:

@@ -228,7 +228,8 @@ class Engine:
         try:
             observation = await self._source.observe(effect.terms, effect.deadline_ms / 1000)
         except NoObservationError as error:
-            self.offer(ev.NotObserved(effect.terms.pair, effect.round, error.reason))
+            pair = effect.terms.pair
+            self.offer(ev.NotObserved(pair, effect.round, error.reason, error.detail))
         else:
             self.offer(ev.Observed(effect.round, observation))
 

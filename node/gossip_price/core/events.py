@@ -37,11 +37,12 @@ class Observed(Struct, frozen=True):
 
 
 class NotObserved(Struct, frozen=True):
-    """A fetch ended without an observation; `reason` is a metric's label."""
+    """A fetch ended without an observation; `reason` is a metric's label, `detail` for people."""
 
     pair: str
     round: int
     reason: str
+    detail: str = ""
 
 
 class Signed(Struct, frozen=True):
@@ -246,6 +247,7 @@ class Note(Struct, frozen=True):
     needed: int = 0
     ms: int = 0
     reason: str = ""
+    detail: str = ""
     author: str = ""
 
 

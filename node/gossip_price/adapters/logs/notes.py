@@ -128,6 +128,8 @@ def _describe(note: Note) -> dict[str, object]:
         fields["ms"] = note.ms
     if note.reason:
         fields["reason"] = note.reason
+    if note.detail:
+        fields["detail"] = note.detail
     if note.author:
         fields["author"] = note.author
     return fields

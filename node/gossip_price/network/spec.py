@@ -70,10 +70,13 @@ def parse_network(raw: object) -> PriceNetwork:
 
 def parse_yaml(text: str) -> PriceNetwork:
     """Read a PriceNetwork file (YAML or JSON, one document). Raises SpecError."""
+    return parse_network(load_yaml(text))
+
+
+def load_yaml(text: str) -> dict[str, Any]:
+    """Decode such a file without judging its fields. Raises SpecError, which names the line."""
     try:
-        return parse_network(load_mapping(text))
-    except SpecError:
-        raise
+        return load_mapping(text)
     except ProblemsError as error:
         raise SpecError(error.problems) from None
 

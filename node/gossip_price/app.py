@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, Final
 
 import structlog
-from prometheus_client import CollectorRegistry
 
 from gossip_price import __version__
 from gossip_price.adapters.clock import SystemClock
@@ -22,7 +22,7 @@ from gossip_price.adapters.journal import SqliteJournal
 from gossip_price.adapters.keyfiles import read_key
 from gossip_price.adapters.libp2p import LibP2pConfig, LibP2pTransport
 from gossip_price.adapters.logs import NoteLogger
-from gossip_price.adapters.metrics import NodeMetrics
+from gossip_price.adapters.metrics import NodeMetrics, make_registry
 from gossip_price.adapters.postgres.store import PostgresStore
 from gossip_price.adapters.signer import LocalSigner
 from gossip_price.adapters.sources import HttpPriceSource
@@ -30,10 +30,12 @@ from gossip_price.core.machine import Machine
 from gossip_price.core.wire import is_well_formed
 from gossip_price.engine import Engine, Turns, watch_store
 from gossip_price.network.document import NetworkFile
-from gossip_price.network.epochs import EpochChain
+from gossip_price.network.epochs import EpochChain, find_role
 from gossip_price.network.keys import compute_peer_id, format_address
-from gossip_price.ports import JournalError
-from gossip_price.settings import Settings
+from gossip_price.network.problems import Problem
+from gossip_price.network.spec_parts import Access
+from gossip_price.ports import JournalError, StoreUnavailableError
+from gossip_price.settings import Settings, SettingsError, check_against
 
 log = structlog.get_logger(__name__)
 
@@ -86,45 +88,61 @@ class BootstrapHealth:
 
 
 async def run_node(settings: Settings) -> int:
-    """Run the process that `settings` describe until a signal; return its exit code."""
+    """Run the process that `settings` describe until SIGTERM or SIGINT; return its exit code.
+
+    Raises SettingsError, DocumentError, KeyFileError, JournalError or OSError for what keeps it
+    from starting, and whatever a part died of.
+    """
     stop = _catch_signals()
     network = NetworkFile.parse(settings.network_file.read_bytes())
     chain = EpochChain(network.epochs)
+    check_against(settings, chain, SystemClock().now().wall_ms // 1000)
     if settings.bootstrap:
-        return await _run_bootstrap(settings, network, chain, stop)
-    return await _run_member(settings, network, chain, stop)
+        await _run_bootstrap(settings, network, chain, stop)
+    else:
+        await _run_peer(settings, network, chain, stop)
+    return 0
 
 
 async def _run_bootstrap(
     settings: Settings, network: NetworkFile, chain: EpochChain, stop: asyncio.Event
-) -> int:
-    registry = CollectorRegistry()
+) -> None:
+    """Introduce newcomers; see no prices and sign none."""
+    identity = read_key(settings.identity_key_file)
     transport = LibP2pTransport(
-        _configure(settings, network, chain, {}),
+        _configure(settings, network, chain, identity, {}),
         admit_message=lambda _author, _data: False,
         learned=lambda _book: None,
     )
-    metrics = NodeMetrics(registry)
-    metrics.watch_transport(transport.get_counters, lambda: len(transport.get_peers()))
-    http = HttpServer(settings.http_addr, BootstrapHealth(), registry)
+    registry = make_registry()
+    NodeMetrics(registry).add_transport(transport.get_counters, transport.get_peers)
+    http = HttpServer(str(settings.http_addr), BootstrapHealth(), registry)
     await transport.start(lambda _author, _data: None)
-    await http.start()
-    log.info("listening", role="bootstrap", addresses=transport.get_addresses(), http=http.address)
     try:
-        await _wait_for_end(stop, asyncio.create_task(transport.wait_failed()))
+        await http.start()
+        _log_listening("bootstrap", transport, http)
+        await _wait_for_end(stop, transport.wait_failed())
+        log.info("leaving")
     finally:
-        await _leave(transport.aclose, http.aclose)
-    return 0
+        await _leave(transport.aclose(), http.aclose())
 
 
-async def _run_member(
+async def _run_peer(
     settings: Settings, network: NetworkFile, chain: EpochChain, stop: asyncio.Event
-) -> int:
+) -> None:
+    """Run a member of the newest epoch, or a listener that has no entry there."""
+    identity = read_key(settings.identity_key_file)
+    # A listener without a signing key still names its journal; it is on no roster and never signs.
+    signer = LocalSigner(read_key(settings.signing_key_file or settings.identity_key_file))
+    role = find_role(
+        chain.newest,
+        signer.address if settings.signing_key_file is not None else None,
+        compute_peer_id(identity),
+    )
     clock = SystemClock()
     now = clock.now()
-    signer = LocalSigner(read_key(settings.signing_key_file))
     journal = SqliteJournal(
-        settings.journal_file,
+        _require(settings.journal_file, "GP_JOURNAL_FILE"),
         address=signer.address,
         network_id=chain.network_id,
         now_ms=now.wall_ms,
@@ -137,16 +155,14 @@ async def _run_member(
         remembered=journal.load(),
         now=now,
     )
-    registry = CollectorRegistry()
-    metrics = NodeMetrics(registry)
     source = HttpPriceSource(
         settings.sources,
         min_sources=settings.min_sources,
-        max_age_s=settings.source_maxage,
-        timeout_s=settings.source_timeout,
+        max_age_s=settings.source_max_age_s,
+        timeout_s=settings.source_timeout_s,
         clock=clock,
     )
-    store = PostgresStore(settings.read_database_url, dice=random.random)
+    store = PostgresStore(_make_database_url(settings), dice=random.random)
     store.set_epochs(chain.documents)
     loop = asyncio.get_running_loop()
 
@@ -164,65 +180,94 @@ async def _run_member(
             log.warning("peer_book_not_kept", reason=str(error))
 
     transport = LibP2pTransport(
-        _configure(settings, network, chain, journal.load_peers()),
+        _configure(settings, network, chain, identity, journal.load_peers()),
         admit_message=admit,
         learned=remember,
     )
+    registry = make_registry()
+    metrics = NodeMetrics(registry, [terms.pair for terms in chain.newest.pairs])
+    metrics.set_simulated(source.simulated)
+    metrics.add_sources(source.get_counters)
+    metrics.add_transport(transport.get_counters, transport.get_peers)
+    notes = NoteLogger()
     engine = Engine(
         Turns(machine, journal, signer),
         transport=transport,
         source=source,
         store=store,
         clock=clock,
-        observers=(metrics.observe, NoteLogger().observe),
+        observers=(metrics.observe, notes.observe),
     )
-    health = NodeHealth(transport, machine, engine)
-    http = HttpServer(settings.http_addr, health, registry)
+    http = HttpServer(str(settings.http_addr), NodeHealth(transport, machine, engine), registry)
     await transport.start(engine.deliver)
-    await http.start()
-    log.info(
-        "listening",
-        role="member" if signer.address in chain.newest.index_by_address else "listener",
-        address=format_address(signer.address),
-        addresses=transport.get_addresses(),
-        http=http.address,
-    )
-    await store.start(*watch_store(engine))
     running = asyncio.create_task(engine.run())
     try:
-        await _wait_for_end(stop, running, asyncio.create_task(transport.wait_failed()))
-        log.info("leaving")
+        await http.start()
+        _log_listening(role.value, transport, http, address=format_address(signer.address))
+        if source.simulated:
+            log.warning("simulated_prices", detail="these are no market prices")
+        await store.start(*watch_store(engine))
+        await _wait_for_end(stop, running, transport.wait_failed())
+        log.info("leaving", unstored=machine.unstored)
         await engine.close(DRAIN_S)
     finally:
-        await _leave(transport.aclose, store.aclose, http.aclose, source.aclose)
         running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await _leave(transport.aclose(), store.aclose(), http.aclose(), source.aclose())
+        notes.flush()
         journal.close()
-    return 0
 
 
 def _configure(
     settings: Settings,
     network: NetworkFile,
     chain: EpochChain,
+    identity: bytes,
     known_peers: dict[str, tuple[str, ...]],
 ) -> LibP2pConfig:
-    identity = read_key(settings.identity_key_file)
     own = compute_peer_id(identity)
     members = {member.peer_id for document in chain.documents for member in document.members}
-    bootstrap = (*settings.bootstrap_addr, *network.peers.bootstrap)
+    bootstrap = dict.fromkeys((*settings.bootstrap_addr, *network.peers.bootstrap))
     return LibP2pConfig(
         identity_secret=identity,
-        listen=settings.connection_addr,
+        listen=(settings.connection_addr,),
         announce=settings.announce_addr,
-        bootstrap=tuple(
-            address for address in dict.fromkeys(bootstrap) if not address.endswith(f"/{own}")
-        ),
+        bootstrap=tuple(address for address in bootstrap if not address.endswith(f"/{own}")),
         network_id=chain.network_id,
-        open_access=settings.access == "Open",
+        open_access=settings.access is Access.OPEN,
         allowed=frozenset({*members, *network.peers.admitted, *network.peers.listeners}),
         is_bootstrap=settings.bootstrap,
         known_peers=known_peers,
+    )
+
+
+def _make_database_url(settings: Settings) -> Callable[[], str]:
+    """Return what gives the store its URL, read anew at every attempt to connect."""
+
+    def read() -> str:
+        try:
+            url = settings.read_database_url()
+        except SettingsError as error:
+            raise StoreUnavailableError(str(error)) from error
+        if url is None:
+            raise StoreUnavailableError(
+                "GP_DATABASEURL is not set: this node signs and keeps, others store"
+            )
+        return url
+
+    return read
+
+
+def _require(path: Path | None, name: str) -> Path:
+    if path is None:
+        raise SettingsError([Problem(name, None, "a path; required unless GP_BOOTSTRAP")])
+    return path
+
+
+def _log_listening(
+    role: str, transport: LibP2pTransport, http: HttpServer, **fields: object
+) -> None:
+    log.info(
+        "listening", role=role, addresses=transport.get_addresses(), http=http.address, **fields
     )
 
 
@@ -234,18 +279,19 @@ def _catch_signals() -> asyncio.Event:
     return stop
 
 
-async def _wait_for_end(stop: asyncio.Event, *parts: asyncio.Task[None]) -> None:
+async def _wait_for_end(stop: asyncio.Event, *parts: Awaitable[None]) -> None:
     """Return at a signal; raise what a part died of, because no part may die silently."""
-    stopped = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait((stopped, *parts), return_when=asyncio.FIRST_COMPLETED)
+    stopped = asyncio.ensure_future(stop.wait())
+    watched = [asyncio.ensure_future(part) for part in parts]
+    done, _ = await asyncio.wait((stopped, *watched), return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     for part in done - {stopped}:
         part.result()
 
 
-async def _leave(*closers: Callable[[], object]) -> None:
+async def _leave(*closers: Coroutine[Any, Any, None]) -> None:
     """Close all parts at once; one that hangs or fails keeps nobody."""
-    pending = [asyncio.ensure_future(closer()) for closer in closers]  # type: ignore[arg-type]
+    pending = [asyncio.create_task(closer) for closer in closers]
     done, late = await asyncio.wait(pending, timeout=LEAVE_S)
     for part in late:
         part.cancel()

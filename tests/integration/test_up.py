@@ -140,5 +140,5 @@ def test_up_takes_the_example_file_and_leaves_nothing_behind(tmp_path: Path) -> 
         assert len(children) >= 6
         os.kill(network.process.pid, signal.SIGKILL)
         network.process.wait()
-        gone, alive = psutil.wait_procs(children, timeout=60)
+        _gone, alive = psutil.wait_procs(children, timeout=60)
         assert not alive, f"outlived the supervisor: {alive}"

@@ -147,7 +147,8 @@ def _find_document_conflicts(spec: Mapping[str, Any]) -> Iterable[Problem]:
         given = spec.get(part)
         if given is None:
             continue
-        paths = [f"{part}.{field}" for field in fields if field in given] if fields else [part]
+        within = given if isinstance(given, Mapping) else {}
+        paths = [f"{part}.{field}" for field in fields if field in within] if fields else [part]
         for path in paths:
             yield Problem(f"spec.{path}", None, "nothing beside documentRef: the document says it")
 

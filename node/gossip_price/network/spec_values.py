@@ -1,0 +1,215 @@
+"""The values of a PriceNetwork's spec: pairs, sources, bounded texts and numbers. Pure.
+
+Validators raise ValueError with what is allowed as its text; a value that must not be repeated
+(a source's URL may hold somebody's API key) is refused with `make_hidden_error`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from gossip_price.network.document import (
+    DAY_S,
+    DECIMALS_MAX,
+    INTEGER_MAX,
+    PAIR_PATTERN,
+    PairTerms,
+)
+from gossip_price.network.durations import parse_duration
+from gossip_price.network.keys import KeyFormatError, parse_peer_id
+from gossip_price.network.problems import collect_problems, make_hidden_error, show, suggest
+from gossip_price.network.sources import PRESETS, Source
+
+DEFAULT_DECIMALS: Final = 8
+
+
+def parse_deviation(value: object) -> int:
+    """Return basis points: from percent text (`1%`) or from basis points themselves."""
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10_000:
+        return value
+    if isinstance(value, str) and value.strip().endswith("%"):
+        points = _parse_units(value.strip()[:-1], 2)
+        if points is not None and 1 <= points <= 10_000:
+            return points
+    raise ValueError("percent as text from 0.01% to 100%, or basis points from 1 to 10000")
+
+
+def _parse_units(value: object, decimals: int) -> int | None:
+    """Read a whole number or decimal text as units of 10^-decimals; None if it is no such."""
+    if not isinstance(value, int | str) or isinstance(value, bool) or len(str(value)) > 40:
+        return None
+    try:
+        units = Decimal(value).scaleb(decimals)
+    except InvalidOperation:
+        return None
+    if not units.is_finite() or units != units.to_integral_value():
+        return None
+    return int(units)
+
+
+def _parse_price(value: object) -> object:
+    # Floats are refused: 0.1 would become another price on its way.
+    if value is not None and _parse_units(value, DECIMALS_MAX) is None:
+        raise ValueError("a whole number, or a decimal number in quotes")
+    return None if value is None else str(value)
+
+
+def _check_pair_name(name: str) -> str:
+    if PAIR_PATTERN.fullmatch(name) is None:
+        raise ValueError("BASE-QUOTE in capitals and digits, such as ETH-USD")
+    return name
+
+
+def _check_peer_id(text: str) -> str:
+    try:
+        return parse_peer_id(text)
+    except KeyFormatError as error:
+        raise ValueError("the peer id of a secp256k1 key (16Uiu2…)") from error
+
+
+def _as_tuple(value: object) -> object:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ValueError("a list")
+    return tuple(value)
+
+
+Interval = Annotated[int, BeforeValidator(parse_duration), Field(ge=1, le=DAY_S)]
+Name = Annotated[
+    StrictStr, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)
+]
+Text = Annotated[StrictStr, Field(min_length=1, max_length=1024)]
+Listed = BeforeValidator(_as_tuple)
+Price = Annotated[str | None, BeforeValidator(_parse_price)]
+PeerId = Annotated[StrictStr, AfterValidator(_check_peer_id)]
+
+
+class Part(BaseModel):
+    """Common to all parts: frozen, camelCase outside, unknown fields refused."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=False,
+        arbitrary_types_allowed=True,
+    )
+
+
+class Pair(Part):
+    """An asset's price in a currency; a plain name stands for the name with all defaults."""
+
+    name: Annotated[StrictStr, AfterValidator(_check_pair_name)] = Field(
+        description="BASE-QUOTE in capitals; every member and source uses this spelling"
+    )
+    decimals: Annotated[StrictInt, Field(ge=0, le=DECIMALS_MAX)] = Field(
+        default=DEFAULT_DECIMALS, description="prices are integers in units of 10^-decimals"
+    )
+    min_price: Price = Field(
+        default=None, description="lower bound in the quote currency; default one unit"
+    )
+    max_price: Price = Field(
+        default=None,
+        description=f"upper bound in the quote currency; default {INTEGER_MAX} (2^53-1) units",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_name(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> Self:
+        low, high = self._parse_bounds()
+        if low is None or high is None or not 1 <= low <= high <= INTEGER_MAX:
+            largest = Decimal(INTEGER_MAX).scaleb(-self.decimals)
+            raise make_hidden_error(
+                f"1 unit (1e-{self.decimals}) ≤ minPrice ≤ maxPrice ≤ {largest:f}, each with at"
+                f" most {self.decimals} decimals"
+            )
+        return self
+
+    def _parse_bounds(self) -> tuple[int | None, int | None]:
+        low = 1 if self.min_price is None else _parse_units(self.min_price, self.decimals)
+        high = INTEGER_MAX
+        return low, high if self.max_price is None else _parse_units(self.max_price, self.decimals)
+
+    def make_terms(self) -> PairTerms:
+        """Return the pair as the document writes it: bounds in units."""
+        low, high = self._parse_bounds()
+        if low is None or high is None:  # _check_bounds has seen to it
+            raise AssertionError("bounds were not checked")
+        return PairTerms(self.name, self.decimals, low, high)
+
+
+class SourceSpec(Part):
+    """Where prices are asked for; a plain name stands for a preset."""
+
+    name: Text = Field(description="a metric's label; the name of a preset needs nothing else")
+    url: Text = Field(description="http(s) URL; {base}, {quote} and {pair} are filled in")
+    path: Annotated[tuple[Text, ...], Listed] = Field(description="keys that lead to the price")
+    time_path: Annotated[tuple[Text, ...], Listed] | None = Field(
+        default=None, description="keys that lead to the source's own timestamp"
+    )
+    time_unit: Literal["s", "ms", "us", "ns", "rfc3339"] = Field(
+        default="s", description="how the source writes its timestamp"
+    )
+    aliases: dict[Text, Text] = Field(
+        default_factory=dict, description="the source's own names of currencies, by ours"
+    )
+    simulated: StrictBool = Field(default=False, description="not a market's price")
+
+    def make_source(self) -> Source:
+        """Return the source. Raises ValueError naming every wrong field."""
+        return Source(
+            name=self.name,
+            url=self.url,
+            path=self.path,
+            time_path=self.time_path,
+            simulated=self.simulated,
+            time_unit=self.time_unit,
+            aliases=tuple(self.aliases.items()),
+        )
+
+
+def parse_source(value: object) -> Source:
+    """Read a source: a preset's name, or a mapping with name, url, path …
+
+    Errors never repeat a URL, because it may hold somebody's API key.
+    """
+    if isinstance(value, Source):
+        return value
+    if isinstance(value, str):
+        if value in PRESETS:
+            return PRESETS[value]
+        shown = f" ({show(value)} given)" if value.replace("-", "").isalnum() else ""
+        raise make_hidden_error(
+            f"a mapping with name, url and path, or {suggest(value, PRESETS)}{shown}"
+        )
+    try:
+        return SourceSpec.model_validate(value).make_source()
+    except ValidationError as error:
+        parts = (
+            f"{problem.path}: {problem.allowed}" for problem in collect_problems(error, SourceSpec)
+        )
+        raise make_hidden_error("; ".join(parts)) from None
+    except ValueError as error:
+        raise make_hidden_error(str(error)) from None
+
+
+SourceValue = Annotated[Source, BeforeValidator(parse_source)]

@@ -49,6 +49,8 @@ from gossip_price.network.spec import make_document
 from gossip_price.network.spec_parts import PriceNetwork
 from gossip_price.ports import NoObservationError
 
+#: How our own command line is started, before its arguments.
+COMMAND: Final = (sys.executable, "-m", "gossip_price")
 #: One look whether live prices are to be had.
 PROBE_S: Final = 3.0
 #: The simulated feed is a small program, but the machine may be busy with five others.
@@ -98,15 +100,12 @@ class _Prices:
 
 
 class Launch:
-    """One run of a local network.
-
-    `command` starts our own command line, before its arguments.
-    """
+    """One run of a local network; `command` starts the processes of feed and nodes."""
 
     def __init__(
         self,
         order: Order,
-        command: Sequence[str] = (sys.executable, "-m", "gossip_price"),
+        command: Sequence[str] = COMMAND,
     ) -> None:
         self._order = order
         self._command = tuple(command)
@@ -262,7 +261,8 @@ class Launch:
         starting = asyncio.ensure_future(asyncio.to_thread(postgres.start))
 
         async def stop() -> None:
-            await asyncio.wait([starting])  # what has not finished to start cannot be stopped
+            # What has not finished to start cannot be stopped; why it failed was said already.
+            await asyncio.gather(starting, return_exceptions=True)
             stopping = asyncio.ensure_future(asyncio.to_thread(postgres.stop))
             await asyncio.wait([stopping], timeout=POSTGRES_STOP_S)
             self._kill_postgres()
@@ -283,11 +283,8 @@ class Launch:
         self._supervisor.start(
             localnet.make_feed_child(self._command, self._environment, layout, network)
         )
-        await asyncio.wait(
-            [self._feed_url, refused],
-            timeout=FEED_START_S,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
+        waiting: tuple[asyncio.Future[Any], ...] = (self._feed_url, refused)
+        await asyncio.wait(waiting, timeout=FEED_START_S, return_when=asyncio.FIRST_COMPLETED)
         if refused.done():
             raise _explain_refusal(refused.result())
         if not self._feed_url.done():

@@ -6,12 +6,12 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from gossip_price.adapters.postgres.connection import normalize_url
-from gossip_price.cli.launch import Launch, LaunchError, Order
+from gossip_price.cli.launch import COMMAND, Launch, LaunchError, Order
 from gossip_price.cli.localnet import Wishes, make_feed_source
 from gossip_price.network.document import Mode
 from gossip_price.network.durations import ALLOWED, parse_duration
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     """
     try:
         order = make_order(options)
-        return asyncio.run(_run_until_told(order))
+        return asyncio.run(run_until_told(order))
     except (LaunchError, ProblemsError) as error:
         print(f"gossip-price up: {error}", file=sys.stderr)
         return error.code if isinstance(error, LaunchError) else EXIT_CONFIGURATION
@@ -94,9 +94,12 @@ def make_order(options: argparse.Namespace) -> Order:
     )
 
 
-async def _run_until_told(order: Order) -> int:
-    """Run in a task of its own, which the first signal cancels and the second kills."""
-    launch = Launch(order)
+async def run_until_told(order: Order, command: Sequence[str] = COMMAND) -> int:
+    """Run in a task of its own, which the first signal ends in order and the second at once.
+
+    `command` starts the processes of feed and nodes. Returns the exit code; raises LaunchError.
+    """
+    launch = Launch(order, command)
     work = asyncio.create_task(launch.run(), name="up")
     told = 0
 

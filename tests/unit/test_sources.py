@@ -5,6 +5,7 @@ import gzip
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from canned_server import CannedServer, StandingClock, make_response
 from gossip_price.adapters.sources import HttpPriceSource
 from gossip_price.adapters.sources.answer import WrongAnswerError, read_quote
+from gossip_price.core.types import Observation
 from gossip_price.network.document import PairTerms
 from gossip_price.network.sources import PRESETS, Request, Source, make_coinbase_like
 from gossip_price.ports import NoObservationError
@@ -44,7 +46,7 @@ async def observe(
     deadline_s: float = 20,
     terms: PairTerms = TERMS,
     sleep: Callable[[float], Awaitable[None]] | None = None,
-) -> tuple[object, dict[tuple[str, str], int]]:
+) -> tuple[Observation | NoObservationError, dict[tuple[str, str], int]]:
     """Return the observation, or the NoObservationError, and the counters."""
     observer = HttpPriceSource(
         sources,
@@ -56,12 +58,21 @@ async def observe(
         sleep=sleep or Pauses(),
     )
     try:
-        result: object = await observer.observe(terms, deadline_s)
+        result: Observation | NoObservationError = await observer.observe(terms, deadline_s)
     except NoObservationError as error:
         result = error
     finally:
         await observer.aclose()
     return result, dict(observer.get_counters())
+
+
+async def observe_well(
+    *sources: Source, **options: Any
+) -> tuple[Observation, dict[tuple[str, str], int]]:
+    """Return what was observed; there must be something."""
+    result, counters = await observe(*sources, **options)
+    assert isinstance(result, Observation), result
+    return result, counters
 
 
 def at(server: CannedServer, name: str, *responses: object) -> Source:
@@ -107,9 +118,9 @@ def test_a_preset_asks_for_the_pair_in_the_exchange_s_spelling(name: str, url: s
 
 async def test_coinbase_s_answer_becomes_an_observation(server: CannedServer) -> None:
     server.serve("/v2/exchange-rates?currency=ETH", make_response(PRESET_BODIES["coinbase"]))
-    result, counters = await observe(make_coinbase_like("coinbase", server.url))
-    assert (result.pair, result.price) == ("ETH-USD", 300112)  # type: ignore[attr-defined]  # half to even
-    assert (result.observed_at, result.sources) == (NOW_S, ("coinbase",))  # type: ignore[attr-defined]
+    result, counters = await observe_well(make_coinbase_like("coinbase", server.url))
+    assert (result.pair, result.price) == ("ETH-USD", 300112)  # half to even
+    assert (result.observed_at, result.sources) == (NOW_S, ("coinbase",))
     assert counters == {("coinbase", "ok"): 1}
 
 
@@ -249,6 +260,13 @@ async def test_the_deadline_ends_an_observation_whatever_the_tries_may_take(
     assert result.reason == "timeout"
 
 
+async def test_what_has_come_by_the_deadline_is_used(server: CannedServer) -> None:
+    sources = [at(server, "quick", priced("3000")), at(server, "slow", silent)]
+    result, counters = await observe_well(*sources, timeout_s=600, deadline_s=0.2)
+    assert (result.price, result.sources) == (300000, ("quick",))
+    assert counters == {("quick", "ok"): 1, ("slow", "timeout"): 1}
+
+
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_are_a_price_or_a_labelled_reason(body: bytes) -> None:
     try:
@@ -273,8 +291,10 @@ async def test_what_may_pass_is_tried_again_with_growing_jittered_pauses(
 ) -> None:
     busy = make_response("{}", status="429 Too Many Requests")
     pauses = Pauses()
-    result, counters = await observe(at(server, "busy", busy, busy, priced("3000")), sleep=pauses)
-    assert result.price == 300000  # type: ignore[attr-defined]
+    result, counters = await observe_well(
+        at(server, "busy", busy, busy, priced("3000")), sleep=pauses
+    )
+    assert result.price == 300000
     assert pauses.taken == [0.25, 0.5]
     assert counters == {("busy", "http_429"): 2, ("busy", "ok"): 1}
 
@@ -288,8 +308,8 @@ async def test_nobody_waits_for_a_laggard_s_retries_once_enough_have_answered(
     server: CannedServer,
 ) -> None:
     quick, slow = at(server, "quick", priced("3000")), at(server, "slow", silent)
-    result, counters = await observe(quick, slow, timeout_s=0.2)
-    assert result.sources == ("quick",)  # type: ignore[attr-defined]
+    result, counters = await observe_well(quick, slow, timeout_s=0.2)
+    assert result.sources == ("quick",)
     assert counters[("slow", "timeout")] == 1
 
 
@@ -301,17 +321,17 @@ async def test_the_observation_is_the_median_and_the_spread_of_all_sources(
 ) -> None:
     sources = [at(server, name, priced(f'"{price}"')) for name, price in
                [("a", "3000.00"), ("b", "3003.00"), ("c", "3001.00")]]  # fmt: skip
-    result, _ = await observe(*sources, min_sources=3)
-    assert (result.price, result.spread_bp) == (300100, 10)  # type: ignore[attr-defined]
-    assert result.sources == ("a", "b", "c")  # type: ignore[attr-defined]
+    result, _ = await observe_well(*sources, min_sources=3)
+    assert (result.price, result.spread_bp) == (300100, 10)
+    assert result.sources == ("a", "b", "c")
 
 
 async def test_an_even_median_is_the_mean_of_the_middle_rounded_once(server: CannedServer) -> None:
     # 3000.005 rounded first would give 3000.00 (to even), and 3000.01 with the other; together
     # they lie at 3000.0099…, which is 3000.01.
     sources = [at(server, "a", priced("3000.005")), at(server, "b", priced("3000.0148"))]
-    result, _ = await observe(*sources)
-    assert result.price == 300001  # type: ignore[attr-defined]
+    result, _ = await observe_well(*sources)
+    assert result.price == 300001
 
 
 @pytest.mark.parametrize("lie", ["30.00", "3200.00", "2800.00", "90000.00"])
@@ -320,9 +340,9 @@ async def test_one_liar_among_three_is_dropped_by_its_distance_from_the_median(
 ) -> None:
     sources = [at(server, "a", priced("3000")), at(server, "b", priced("3002")),
                at(server, "liar", priced(lie))]  # fmt: skip
-    result, counters = await observe(*sources, min_sources=2)
-    assert result.price == 300100  # type: ignore[attr-defined]
-    assert result.sources == ("a", "b")  # type: ignore[attr-defined]
+    result, counters = await observe_well(*sources, min_sources=2)
+    assert result.price == 300100
+    assert result.sources == ("a", "b")
     assert counters[("liar", "outlier")] == 1
 
 
@@ -402,8 +422,8 @@ async def test_compressed_answers_are_read(server: CannedServer) -> None:
         zlib.compress(b'{"price":"3000"}'), extra="content-encoding: deflate\r\n"
     )
     for response in (gzipped(b'{"price": "3000"}'), deflated):
-        result, _ = await observe(at(server, "one", response))
-        assert result.price == 300000  # type: ignore[attr-defined]
+        result, _ = await observe_well(at(server, "one", response))
+        assert result.price == 300000
 
 
 async def test_cookies_are_not_kept(server: CannedServer) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
+from enum import Enum
 
 from gossip_price.network.document import Document, DocumentError
+from gossip_price.network.keys import format_address
 
 
 class EpochChain:
@@ -59,3 +61,41 @@ def _check_link(before: Document, after: Document) -> None:
         raise DocumentError(f"{name}: start is not after that of epoch {before.epoch}")
     if after.start % before.interval:
         raise DocumentError(f"{name}: start cuts a round of epoch {before.epoch} in two")
+
+
+class Role(Enum):
+    """What a node is in an epoch."""
+
+    MEMBER = "member"
+    LISTENER = "listener"
+
+
+class RoleError(DocumentError):
+    """Our keys contradict the roster."""
+
+
+def find_role(document: Document, address: bytes | None, peer_id: str) -> Role:
+    """Return what the holder of these keys is: a member is the entry of its own key's address.
+
+    `address` is None without a signing key. A node without an entry listens. Raises RoleError
+    for an entry with another peer id, and for our peer id under another address: such a node
+    would silently sign nothing, or be cut off by its peers.
+    """
+    index = None if address is None else document.index_by_address.get(address)
+    if index is not None:
+        listed = document.members[index]
+        if listed.peer_id != peer_id:
+            raise RoleError(
+                f"member {listed.address} has peer id {listed.peer_id} in epoch {document.epoch},"
+                f" but our identity key is {peer_id}; remedy: use the identity key that belongs to"
+                " this signing key"
+            )
+        return Role.MEMBER
+    if peer_id in document.index_by_peer:
+        listed = document.members[document.index_by_peer[peer_id]]
+        ours = "we have no signing key" if address is None else f"ours is {format_address(address)}"
+        raise RoleError(
+            f"peer id {peer_id} belongs to member {listed.address} in epoch {document.epoch}, but"
+            f" {ours}; remedy: use the signing key that belongs to this identity key"
+        )
+    return Role.LISTENER

@@ -70,10 +70,13 @@ def parse_network(raw: object) -> PriceNetwork:
 
 def parse_yaml(text: str) -> PriceNetwork:
     """Read a PriceNetwork file (YAML or JSON, one document). Raises SpecError."""
+    return parse_network(load_yaml(text))
+
+
+def load_yaml(text: str) -> dict[str, Any]:
+    """Decode such a file without judging its fields. Raises SpecError, which names the line."""
     try:
-        return parse_network(load_mapping(text))
-    except SpecError:
-        raise
+        return load_mapping(text)
     except ProblemsError as error:
         raise SpecError(error.problems) from None
 
@@ -144,7 +147,8 @@ def _find_document_conflicts(spec: Mapping[str, Any]) -> Iterable[Problem]:
         given = spec.get(part)
         if given is None:
             continue
-        paths = [f"{part}.{field}" for field in fields if field in given] if fields else [part]
+        within = given if isinstance(given, Mapping) else {}
+        paths = [f"{part}.{field}" for field in fields if field in within] if fields else [part]
         for path in paths:
             yield Problem(f"spec.{path}", None, "nothing beside documentRef: the document says it")
 

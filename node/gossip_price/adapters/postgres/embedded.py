@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import os
+import pwd
 import re
 import secrets
 import shutil
@@ -21,7 +22,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TypedDict
 from urllib.parse import quote
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
@@ -65,6 +66,14 @@ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'gossip_price') \\gexe
 """
 
 
+class _Identity(TypedDict, total=False):
+    """Whom a program runs as, in the words of `subprocess`; empty: as ourselves."""
+
+    user: int
+    group: int
+    extra_groups: list[str | int]
+
+
 class EmbeddedPostgresError(RuntimeError):
     """The server could not be made or started; says why and where its log is."""
 
@@ -84,7 +93,7 @@ class EmbeddedPostgres:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
         self._socket_folder: Path | None = None
-        self._user: str | None = None
+        self._identity: _Identity = {}
 
     @property
     def pid(self) -> int | None:
@@ -100,7 +109,7 @@ class EmbeddedPostgres:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = _lock_folder(self.folder / "owner.lock")
-            self._user = _choose_user(self.folder, programs)
+            self._identity = _choose_identity(self.folder, programs)
             self._end_leftover()
             self._initialize(programs)
             self._socket_folder = self._choose_socket_folder()
@@ -138,13 +147,17 @@ class EmbeddedPostgres:
             self._lock.close()
             self._lock = None
 
+    def _give_away(self, folder: Path) -> None:
+        """Let the server's user own `folder`."""
+        if self._identity:
+            os.chown(folder, self._identity["user"], self._identity["group"])
+
     def _run(self, *command: str | Path) -> None:
         """Run one of PostgreSQL's programs to its end."""
         done = subprocess.run(  # noqa: S603  our own programs and arguments, no shell
             [str(word) for word in command],
             cwd="/",
-            user=self._user,
-            extra_groups=[] if self._user else None,
+            **self._identity,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -173,8 +186,7 @@ class EmbeddedPostgres:
         for leftover in self.folder.glob("data.????????"):
             shutil.rmtree(leftover)
         fresh.mkdir(mode=0o700)
-        if self._user is not None:
-            shutil.chown(fresh, self._user)
+        self._give_away(fresh)
         self._run(
             programs / "initdb",
             *("-D", fresh, "-U", ROLE, "--auth=trust", "--encoding=UTF8", "--locale=C"),
@@ -195,8 +207,7 @@ class EmbeddedPostgres:
         if len(os.fsencode(path)) <= _SOCKET_PATH_MAX and re.fullmatch(r"[\w./+-]+", path):
             return self._data
         short = Path(tempfile.mkdtemp(prefix="gossip-price-"))
-        if self._user is not None:
-            shutil.chown(short, self._user)
+        self._give_away(short)
         return short
 
     def _launch(self, programs: Path, socket_folder: Path) -> None:
@@ -206,8 +217,7 @@ class EmbeddedPostgres:
             self._process = subprocess.Popen(  # noqa: S603  our own programs, no shell
                 [programs / "postgres", "-D", self._data, "-k", socket_folder, *settings],
                 cwd="/",
-                user=self._user,
-                extra_groups=[] if self._user else None,
+                **self._identity,
                 env=_clean_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -285,20 +295,21 @@ def _find_programs() -> Path:
     )
 
 
-def _choose_user(folder: Path, programs: Path) -> str | None:
+def _choose_identity(folder: Path, programs: Path) -> _Identity:
     """Return whom to run as: Postgres refuses root, so root runs it as `nobody`.
 
     That user must be able to pass through the folders above; where one is closed, it is opened
     for passing (o+x), not for reading.
     """
     if os.geteuid() != 0:
-        return None
+        return {}
     for place in (folder, programs):
         for parent in (place, *place.parents):
             mode = parent.stat().st_mode
             if not mode & 0o001:
                 parent.chmod(mode & 0o7777 | 0o001)
-    return "nobody"
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
 def _lock_folder(path: Path) -> IO[str]:

@@ -8,14 +8,15 @@ import asyncpg
 
 from gossip_price.adapters.postgres.connection import DatabaseUrlError
 
-#: What a call into asyncpg may raise when the database, the network or a value is at fault.
-TROUBLE: Final = (
+#: What a read may raise when the database, the network or the URL is at fault.
+READ_TROUBLE: Final = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     DatabaseUrlError,
     OSError,  # the network; TimeoutError is one
-    ValueError,  # a value that cannot be encoded
 )
+#: The same for a write, where a value may be one that cannot be encoded.
+TROUBLE: Final = (*READ_TROUBLE, ValueError)
 
 #: SQLSTATE classes in which the database judged the rows and will judge the same tomorrow.
 #: Every other class is about the database: gone (08, 57), full (53), read-only (25), busy (40, 55),
@@ -47,5 +48,5 @@ def describe(error: BaseException) -> str:
         return "the database did not answer in time"
     if isinstance(error, asyncpg.PostgresError):
         code = getattr(error, "sqlstate", None)
-        text = f"{text} (SQLSTATE {code})" if code else text
+        text = f"SQLSTATE {code}: {text}" if code else text
     return (text or type(error).__name__)[:_DETAIL_MAX]

@@ -1,0 +1,96 @@
+"""Private keys in files: written once with mode 0600, read only where others could not.
+
+A file holds 64 hexadecimal digits and a line's end. Knows nothing of what a key is for, and
+never says what one is: errors name the file, its mode and the remedy.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from gossip_price.network.keys import KeyFormatError, parse_secret
+
+SIGNING_KEY: Final = "signing.key"
+IDENTITY_KEY: Final = "identity.key"
+_BYTES_MAX: Final = 1024
+
+
+class KeyFileError(Exception):
+    """A key file that cannot be used or made; names the file and the remedy."""
+
+
+def write_key(path: Path, secret: bytes) -> None:
+    """Write a private key to a new file of mode 0600, whole or not at all, synced to disk.
+
+    Raises KeyFileError where a file of that name is there already, whatever it holds.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                os.fchmod(descriptor, 0o600)  # whatever the umask
+                file.write(secret.hex() + "\n")
+                file.flush()
+                os.fsync(descriptor)
+            # link, not rename: rename would replace a key that is there.
+            path.hardlink_to(temporary)
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+        _sync_folder(path.parent)
+    except FileExistsError as error:
+        raise KeyFileError(
+            f"key file {path} is there already, and keys are never overwritten; remedy: choose"
+            " another folder, or move the file away if nothing needs that identity any more"
+        ) from error
+    except OSError as error:
+        raise KeyFileError(f"key file {path} cannot be written: {error.strerror}") from error
+
+
+def read_key(path: Path) -> bytes:
+    """Return the 32-byte private key in `path`.
+
+    A symbolic link is followed, and what it leads to is judged. Refused is a file that others
+    than its owner can touch; reading by its group is fine where root owns the file, for so does
+    Kubernetes mount a Secret. Raises KeyFileError, which never says what the file holds.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            # fstat of what is open, not stat of the name: it cannot be swapped in between.
+            status = os.fstat(descriptor)
+            _check_mode(path, status)
+            raw = file.read(_BYTES_MAX)
+    except OSError as error:
+        raise KeyFileError(f"key file {path} cannot be read: {error.strerror}") from error
+    try:
+        return parse_secret(raw.decode("ascii"))
+    except (KeyFormatError, UnicodeDecodeError) as error:
+        reason = str(error) if isinstance(error, KeyFormatError) else "it is not text"
+        raise KeyFileError(f"key file {path} holds no key: {reason}") from None
+
+
+def _check_mode(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise KeyFileError(f"key file {path} is no regular file")
+    mode = stat.S_IMODE(status.st_mode)
+    allowed = 0o740 if status.st_uid == 0 else 0o700
+    if mode & ~allowed:
+        raise KeyFileError(
+            f"key file {path} has mode {mode:04o}: others than its owner can touch it, allowed:"
+            f" 0600, or 0640 where root owns it; remedy: chmod 600 {path.resolve()}"
+        )
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,121 @@
+"""Database URLs, and what a database's error means for a write."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from gossip_price.adapters.postgres.connection import (
+    DatabaseUrlError,
+    describe_url,
+    normalize_url,
+)
+from gossip_price.adapters.postgres.errors import describe, is_refusal
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "refused"),
+    [
+        ("08006", False),  # connection failure
+        ("0A000", False),  # feature not supported
+        ("21000", True),  # cardinality violation
+        ("22003", True),  # numeric value out of range
+        ("22021", True),  # a NUL in a text
+        ("23502", True),  # not null violation
+        ("23505", True),  # unique violation
+        ("23514", True),  # check violation
+        ("25006", False),  # read-only transaction: a standby
+        ("26000", False),  # prepared statement unknown: a pooler between
+        ("28P01", False),  # wrong password
+        ("3D000", False),  # no such database
+        ("40001", False),  # serialization failure
+        ("40P01", False),  # deadlock
+        ("42501", False),  # insufficient privilege
+        ("42703", False),  # undefined column: an older schema
+        ("42P01", False),  # undefined table
+        ("44000", True),  # with check option
+        ("53100", False),  # disk full
+        ("53200", False),  # out of memory
+        ("53300", False),  # too many connections
+        ("54000", True),  # program limit exceeded
+        ("55P03", False),  # lock not available
+        ("57014", False),  # statement cancelled
+        ("57P01", False),  # admin shutdown
+        ("57P03", False),  # cannot connect now
+        ("58030", False),  # I/O error
+        ("P0001", True),  # a trigger's own refusal
+        ("XX001", False),  # data corrupted
+        ("ZZ999", False),  # unheard of
+    ],
+)
+def test_a_row_is_refused_only_where_the_database_judged_the_row(
+    sqlstate: str, refused: bool
+) -> None:
+    error = asyncpg.PostgresError.new({"C": sqlstate, "M": "words"})
+    assert is_refusal(error) is refused
+    assert sqlstate in describe(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        (ConnectionResetError("gone"), False),
+        (TimeoutError(), False),
+        (asyncpg.InterfaceError("connection is closed"), False),
+        (DatabaseUrlError("which"), False),
+        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates"), True),
+    ],
+)
+def test_trouble_of_the_network_is_later_and_trouble_of_a_value_is_never(
+    error: Exception, refused: bool
+) -> None:
+    assert is_refusal(error) is refused
+
+
+def test_a_description_is_one_bounded_line() -> None:
+    text = describe(ConnectionError("word\n" * 1000))
+    assert "\n" not in text
+    assert len(text) == 300
+
+
+@pytest.mark.parametrize(
+    ("url", "normal", "place"),
+    [
+        ("postgres://u:p@h:5433/d", "postgresql://u:p@h:5433/d", "d at h:5433"),
+        ("postgresql+asyncpg://h/d", "postgresql://h/d", "d at h"),
+        (" postgresql://h/d\n", "postgresql://h/d", "d at h"),
+        ("postgresql:///d?host=/run/pg", "postgresql:///d?host=%2Frun%2Fpg", "d at /run/pg"),
+        ("postgresql://u@/d?host=/a%20b", "postgresql://u@/d?host=%2Fa%20b", "d at /a b"),
+        (
+            "postgresql://h/d?sslmode=verify-full&channel_binding=require&connect_timeout=3",
+            "postgresql://h/d?sslmode=verify-full",
+            "d at h",
+        ),
+        (
+            "postgresql://u:p%40%2F@h1:1,h2:2/d",
+            "postgresql://u:p%40%2F@h1:1,h2:2/d",
+            "d at h1:1,h2:2",
+        ),
+    ],
+)
+def test_a_url_is_read_in_every_usual_spelling(url: str, normal: str, place: str) -> None:
+    assert normalize_url(url) == normal
+    assert describe_url(url) == place
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "h/d",
+        "mysql://u:secret@h/d",
+        "postgresql://u:sec@ret@h/d",
+        "postgresql://u:sec#ret@h/d",
+        "postgresql://u:secret@[h/d",
+        "postgresql://u:p?secret@h/d",
+    ],
+)
+def test_a_url_that_cannot_be_read_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(DatabaseUrlError) as caught:
+        normalize_url(url)
+    assert "sec" not in str(caught.value)

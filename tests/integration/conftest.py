@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -17,17 +19,42 @@ from gossip_price.adapters.postgres.migrate import migrate
 _numbers = itertools.count(1)
 
 
+@contextmanager
+def _make_folder() -> Iterator[Path]:
+    """Make a folder beside pytest's own.
+
+    As root the server runs as nobody, who must pass through the folders above; each pytest that
+    starts closes pytest's common folder again, under the servers of those that already run.
+    """
+    with tempfile.TemporaryDirectory(prefix="gp-test-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder for a server of the test's own."""
+    with _make_folder() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def postgres_server() -> Iterator[EmbeddedPostgres]:
     """The session's server. Fails, and does not skip, where there is none."""
+    with _make_folder() as folder:
+        yield from _run_server(folder)
+
+
+def _run_server(folder: Path) -> Iterator[EmbeddedPostgres]:
     server = EmbeddedPostgres(
-        tmp_path_factory.mktemp("postgres"),
+        folder,
         # Nobody will miss the tests' data after a power cut; %d tells the databases apart.
         settings={"fsync": "off", "log_line_prefix": "[%d] "},
     )
     server.start()
-    yield server
-    server.stop()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -58,9 +58,9 @@ def get_servers(folder: Path) -> list[int]:
 
 
 def test_what_was_written_is_there_after_a_restart_and_nothing_is_left_running(
-    tmp_path: Path, make: Make
+    place: Path, make: Make
 ) -> None:
-    server = make(tmp_path / "pg")
+    server = make(place / "pg")
     url = server.start()
     assert ask(url, "SELECT current_database()") == "gossip_price"
     ask(url, "CREATE TABLE t AS SELECT 7 AS x", "SELECT 1")
@@ -71,13 +71,13 @@ def test_what_was_written_is_there_after_a_restart_and_nothing_is_left_running(
     server.stop()
     server.stop()
     assert not psutil.pid_exists(pid)
-    assert get_servers(tmp_path / "pg") == []
+    assert get_servers(place / "pg") == []
     assert server.start() == url
     assert ask(url, "SELECT x FROM t") == 7
 
 
-def test_a_server_with_clients_stops_all_the_same(tmp_path: Path, make: Make) -> None:
-    server = make(tmp_path / "pg")
+def test_a_server_with_clients_stops_all_the_same(place: Path, make: Make) -> None:
+    server = make(place / "pg")
 
     async def main() -> None:
         connection = await asyncpg.connect(server.start())
@@ -88,13 +88,13 @@ def test_a_server_with_clients_stops_all_the_same(tmp_path: Path, make: Make) ->
         connection.terminate()
 
     asyncio.run(main())
-    assert get_servers(tmp_path / "pg") == []
+    assert get_servers(place / "pg") == []
 
 
 def test_an_owner_that_was_killed_leaves_a_server_that_the_next_one_ends(
-    tmp_path: Path, make: Make
+    place: Path, make: Make
 ) -> None:
-    folder = tmp_path / "pg"
+    folder = place / "pg"
     program = (
         "import sys, time, pathlib\n"
         "from gossip_price.adapters.postgres.embedded import EmbeddedPostgres\n"
@@ -121,8 +121,8 @@ def test_an_owner_that_was_killed_leaves_a_server_that_the_next_one_ends(
     assert get_servers(folder) == [server.pid]
 
 
-def test_a_killed_server_starts_again_with_what_was_committed(tmp_path: Path, make: Make) -> None:
-    server = make(tmp_path / "pg")
+def test_a_killed_server_starts_again_with_what_was_committed(place: Path, make: Make) -> None:
+    server = make(place / "pg")
     ask(server.start(), "CREATE TABLE t AS SELECT 7 AS x", "SELECT 1")
     pid = server.pid
     assert pid is not None
@@ -131,8 +131,8 @@ def test_a_killed_server_starts_again_with_what_was_committed(tmp_path: Path, ma
     assert ask(server.start(), "SELECT x FROM t") == 7
 
 
-def test_a_stale_pid_file_that_names_a_stranger_hurts_nobody(tmp_path: Path, make: Make) -> None:
-    folder = tmp_path / "pg"
+def test_a_stale_pid_file_that_names_a_stranger_hurts_nobody(place: Path, make: Make) -> None:
+    folder = place / "pg"
     server = make(folder)
     server.start()
     pid_file = folder / "data" / "postmaster.pid"
@@ -148,31 +148,31 @@ def test_a_stale_pid_file_that_names_a_stranger_hurts_nobody(tmp_path: Path, mak
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "a b,'c\"%d", "ümläut"])
-def test_a_folder_may_be_called_anything(tmp_path: Path, make: Make, name: str) -> None:
-    server = make(tmp_path / name)
+def test_a_placemay_be_called_anything(place: Path, make: Make, name: str) -> None:
+    server = make(place / name)
     assert ask(server.start(), "SELECT 1") == 1
     server.stop()
     assert server.start()
 
 
-def test_what_cannot_be_a_database_is_refused_with_a_reason(tmp_path: Path, make: Make) -> None:
-    (tmp_path / "file").write_text("not a folder")
+def test_what_cannot_be_a_database_is_refused_with_a_reason(place: Path, make: Make) -> None:
+    (place / "file").write_text("not a folder")
     with pytest.raises(EmbeddedPostgresError, match="file"):
-        make(tmp_path / "file").start()
-    (tmp_path / "other" / "data").mkdir(parents=True)
+        make(place / "file").start()
+    (place / "other" / "data").mkdir(parents=True)
     with pytest.raises(EmbeddedPostgresError, match="another data folder"):
-        make(tmp_path / "other").start()
-    (tmp_path / "old" / "data").mkdir(parents=True)
-    (tmp_path / "old" / "data" / "PG_VERSION").write_text("12\n")
+        make(place / "other").start()
+    (place / "old" / "data").mkdir(parents=True)
+    (place / "old" / "data" / "PG_VERSION").write_text("12\n")
     with pytest.raises(EmbeddedPostgresError, match="made by PostgreSQL 12"):
-        make(tmp_path / "old").start()
+        make(place / "old").start()
 
 
-def test_a_server_that_does_not_start_says_what_its_log_says(tmp_path: Path, make: Make) -> None:
-    server = make(tmp_path / "pg")
+def test_a_server_that_does_not_start_says_what_its_log_says(place: Path, make: Make) -> None:
+    server = make(place / "pg")
     server.start()
     server.stop()
-    (tmp_path / "pg" / "data" / "postgresql.conf").write_text("nonsense = 1\n")
+    (place / "pg" / "data" / "postgresql.conf").write_text("nonsense = 1\n")
     with pytest.raises(EmbeddedPostgresError, match="nonsense"):
         server.start()
-    assert get_servers(tmp_path / "pg") == []
+    assert get_servers(place / "pg") == []

@@ -1,144 +1,192 @@
-"""The main promise, end to end: `gossip-price up` with real processes, libp2p and Postgres.
-
-Rounds of five seconds, settled after four; prices from the simulated feed.
-"""
+"""`up` as a process: real Postgres, real supervision, and puppets in the place of nodes."""
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
+import json
 import os
+import select
 import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-import psutil
+import psutil  # type: ignore[import-untyped]  # it ships no types
+import pytest
 
-from gossip_price.adapters.postgres.embedded import EmbeddedPostgres
-from live_network import LiveNetwork, find_free_ports, run_command
+from gossip_price.adapters.ports import is_free
 
-ROUND_S = 5
-QUICK = ("--interval", f"{ROUND_S}s", "--settle", "4s", "--feed", "simulated")
-
-
-def read_rows(url: str) -> list[dict[str, Any]]:
-    async def read() -> list[dict[str, Any]]:
-        connection = await asyncpg.connect(url)
-        try:
-            rows = await connection.fetch(
-                "SELECT id, pair, round, price, source, jsonb_array_length(sign_data) AS signers,"
-                " extract(epoch FROM created_time - lastsigned_time)::float8 AS waited"
-                " FROM prices ORDER BY round"
-            )
-            return [dict(row) for row in rows]
-        finally:
-            await connection.close()
-
-    return asyncio.run(read())
+TESTS = Path(__file__).parents[1]
+DEADLINE_S = 40.0
 
 
-def start_postgres(folder: Path) -> tuple[EmbeddedPostgres, str]:
-    server = EmbeddedPostgres(folder)
-    return server, server.start()
+class Up:
+    """A running `up --log-format json`, and what it has said."""
+
+    def __init__(self, data: Path, port: int, *options: str, **environment: str) -> None:
+        self.data = data
+        self.events: list[dict[str, Any]] = []
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, TESTS / "network_of_puppets.py"),
+                *("--data", data, "--port", str(port), "--feed", "simulated"),
+                *("--log-format", "json", *options),
+            ],
+            env={"PYTHONPATH": str(TESTS.parent / "node"), "PATH": os.environ["PATH"]}
+            | {"GP_SOURCES": "the caller's own", **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def wait_for(self, event: str, count: int = 1) -> list[dict[str, Any]]:
+        assert self.process.stdout is not None
+        deadline = time.monotonic() + DEADLINE_S
+        while len(found := [one for one in self.events if one["event"] == event]) < count:
+            ready, _, _ = select.select([self.process.stdout], [], [], deadline - time.monotonic())
+            line = self.process.stdout.readline() if ready else b""
+            if not line:
+                self.process.kill()
+                assert self.process.stderr is not None
+                raise AssertionError(f"no {event}: {self.events} {self.process.stderr.read()!r}")
+            self.events.append(json.loads(line))
+        return found
+
+    def wait(self) -> tuple[int, str]:
+        output, errors = self.process.communicate(timeout=DEADLINE_S)
+        self.events += [json.loads(line) for line in output.splitlines()]
+        return self.process.returncode, errors.decode()
+
+    def find_pids(self) -> dict[str, int]:
+        """Who runs now: the puppets, and Postgres over our folder."""
+        pids = {one["node"]: one["pid"] for one in self.events if one["event"] == "puppet"}
+        with contextlib.suppress(FileNotFoundError):
+            pidfile = self.data / "postgres" / "data" / "postmaster.pid"
+            pids["postgres"] = int(pidfile.read_text().splitlines()[0])
+        return pids
 
 
-def test_prices_flow_through_kills_and_every_row_is_proven(tmp_path: Path) -> None:
-    """A node and the bootstrap are killed while prices flow; then Ctrl-C, and a second start."""
-    server, url = start_postgres(tmp_path / "postgres")
-    port = find_free_ports(5)
-    options = (*QUICK, "--port", str(port), "--data", str(tmp_path / "data"), "--database", url)
+def is_gone(pid: int) -> bool:
     try:
-        with LiveNetwork(*options, port=port) as network:
-            network.wait_for_stored(3)
-
-            before = network.mark()
-            network.find_node(2).send_signal(signal.SIGKILL)
-            network.find_node(0).send_signal(signal.SIGKILL)
-            network.wait_for_stored(3, after=before)
-            # The killed node is back, in the network, and signs.
-            address = network.get_member(2)
-            network.wait_for(
-                lambda events: any(
-                    event["event"] == "cosigned" and event["member"] == address
-                    for event in events[network.restarted_after(before, "node-2") :]
-                ),
-                "signature of the node that was killed",
-            )
-
-            children = network.get_children()
-            assert network.stop() == 0
-            assert [child for child in children if child.is_running()] == []
-
-        rows = read_rows(url)
-        assert len({row["id"] for row in rows}) == len(rows) >= 6
-        assert all(row["signers"] >= 3 for row in rows)
-        assert all(row["waited"] >= 4 for row in rows)
-        assert all("simulated" in str(row["source"]) for row in rows)
-        rounds = [row["round"] for row in rows]
-        assert len(set(rounds)) == len(rounds), "a round has two proven prices"
-        trusted = str(tmp_path / "data" / "network.json")
-        proof = run_command("verify", "--database", url, "--network", trusted)
-        assert proof.returncode == 0, proof.stdout + proof.stderr
-
-        with LiveNetwork(*options, port=port) as network:
-            network.wait_for_stored(1)
-            assert network.stop(signal.SIGTERM) == 0
-        assert len(read_rows(url)) > len(rows)
-    finally:
-        server.stop()
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
-def test_what_is_proven_while_the_database_is_away_is_stored_when_it_is_back(
-    tmp_path: Path,
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def port() -> int:
+    """The first of five free ports."""
+    return next(
+        first
+        for first in range(15_000 + os.getpid() % 3_000, 20_000, 5)
+        if all(is_free(first + number) for number in range(5))
+    )
+
+
+@pytest.fixture
+def start(tmp_path: Path, port: int) -> Iterator[Callable[..., Up]]:
+    started: list[Up] = []
+
+    def start(*options: str, **environment: str) -> Up:
+        started.append(Up(tmp_path / "data", port, *options, **environment))
+        return started[-1]
+
+    yield start
+    for up in started:
+        if up.process.poll() is None:
+            up.process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(ValueError):
+            up.process.communicate(timeout=DEADLINE_S)
+
+
+def test_interrupt_ends_everything_and_the_network_is_there_again_at_the_next_start(
+    start: Callable[..., Up], port: int
 ) -> None:
-    """The database is down at the start and in the middle; every proven price is stored once."""
-    server, url = start_postgres(tmp_path / "postgres")
-    port = find_free_ports(5)
-    options = (*QUICK, "--port", str(port), "--data", str(tmp_path / "data"), "--database", url)
-    try:
-        with LiveNetwork(*options, "--mode", "every-node", port=port) as network:
-            network.wait_for_stored(4)
+    first = start()
+    first.wait_for("puppet", count=6)
+    pids = first.find_pids()
+    assert sorted(pids) == ["bootstrap", "feed", "node-1", "node-2", "node-3", "node-4", "postgres"]
+    network = (first.data / "network.json").read_bytes()
+    first.process.send_signal(signal.SIGINT)
+    assert first.wait() == (0, "")
+    assert all(map(is_gone, pids.values()))
 
-            server.stop()
-            network.wait_for_event("store_down")
-            before = network.mark()
-            network.wait_for(
-                lambda events: len(network.get_ids("settled", events[before:])) >= 8,
-                "settled prices while the database is away",
-            )
-            server.start()
-            waiting = network.get_ids("settled")
-            network.wait_for(
-                lambda events: waiting <= network.get_ids("stored", events),
-                "all that was settled meanwhile stored",
-            )
-            downs = [event for event in network.events if event["event"] == "store_down"]
-            assert len(downs) <= 2 * 4, "the outage is told at its start and end, not each second"
-            # Let the round under way come to its end, so that nothing is cut in half.
-            settled = network.get_ids("settled")
-            network.wait_for(
-                lambda events: settled <= network.get_ids("stored", events), "everything stored"
-            )
-            network.stop()
-        stored = {row["id"] for row in read_rows(url)}
-        assert settled <= stored
-        proof = run_command("verify", "--database", url, "--json")
-        assert proof.returncode == 0, proof.stdout + proof.stderr
-    finally:
-        server.stop()
+    second = start("--nodes", "4", "--for", "1s")
+    (started,) = second.wait_for("started")
+    assert [node["http"] for node in started["nodes"]] == [
+        f"http://127.0.0.1:{port + number}" for number in range(5)
+    ]
+    assert second.wait() == (0, "")
+    assert (second.data / "network.json").read_bytes() == network
 
 
-def test_up_takes_the_example_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Embedded Postgres, the example resource, and an end by SIGKILL of the supervisor itself."""
-    example = Path(__file__).parents[2] / "examples" / "network.yaml"
-    port = find_free_ports(5)
-    with LiveNetwork(
-        "-f", str(example), *QUICK, "--port", str(port), "--data", str(tmp_path / "data"), port=port
-    ) as network:
-        network.wait_for_stored(1)
-        children = network.get_children()
-        assert len(children) >= 6
-        os.kill(network.process.pid, signal.SIGKILL)
-        network.process.wait()
-        _gone, alive = psutil.wait_procs(children, timeout=60)
-        assert not alive, f"outlived the supervisor: {alive}"
+def test_nodes_get_what_they_need_and_nothing_of_the_callers_own(start: Callable[..., Up]) -> None:
+    up = start()
+    by_name = {one["node"]: one["given"] for one in up.wait_for("puppet", count=6)}
+    assert by_name["feed"] == {}
+    assert by_name["bootstrap"]["GP_BOOTSTRAP"] == "true"
+    assert "GP_SIGNINGKEY_FILE" not in by_name["bootstrap"]
+    node = by_name["node-3"]
+    assert json.loads(node["GP_SOURCES"])[0]["simulated"] is True
+    assert node["GP_BOOTSTRAPADDR"].startswith(by_name["bootstrap"]["GP_CONNECTIONADDR"] + "/p2p/")
+    assert len({given["GP_CONNECTIONADDR"] for name, given in by_name.items() if given}) == 5
+
+
+def test_a_node_that_is_killed_comes_back(start: Callable[..., Up]) -> None:
+    up = start()
+    up.wait_for("puppet", count=6)
+    os.kill(up.find_pids()["node-2"], signal.SIGKILL)
+    (died,) = up.wait_for("child_died")
+    assert (died["child"], died["how"]) == ("node-2", "killed by SIGKILL")
+    up.wait_for("child_restarted")
+    up.wait_for("puppet", count=7)
+    first, second = (one for one in up.events if one.get("role") and one["node"] == "node-2")
+    assert first["given"] == second["given"]
+
+
+def test_a_folder_has_one_network_at_a_time(start: Callable[..., Up]) -> None:
+    first = start()
+    first.wait_for("started")
+    code, errors = start().wait()
+    assert code == 1
+    assert f"(process {first.process.pid}) runs on this folder" in errors
+
+
+def test_nothing_survives_a_supervisor_that_is_killed(start: Callable[..., Up]) -> None:
+    up = start()
+    up.wait_for("puppet", count=6)
+    pids = up.find_pids()
+    up.process.kill()
+    wait_until(lambda: all(map(is_gone, pids.values())))
+
+
+def test_a_second_interrupt_waits_for_nobody(start: Callable[..., Up]) -> None:
+    up = start()
+    up.wait_for("puppet", count=6)
+    pids = up.find_pids()
+    os.kill(pids["node-1"], signal.SIGSTOP)  # so that it cannot leave
+    up.process.send_signal(signal.SIGINT)
+    wait_until(lambda: is_gone(pids["node-2"]))
+    up.process.send_signal(signal.SIGINT)
+    assert up.wait()[0] == 130
+    assert all(map(is_gone, pids.values()))
+
+
+def test_a_configuration_that_a_node_refuses_ends_it_all_with_the_nodes_words(
+    start: Callable[..., Up],
+) -> None:
+    up = start(PUPPET_REFUSES="yes")
+    code, errors = up.wait()
+    assert code == 2
+    assert "refuses its configuration:\nGP_SOURCES: 'x' given" in errors
+    assert all(map(is_gone, up.find_pids().values()))

@@ -1,0 +1,398 @@
+"""Bring a local network up in order, watch it, and take it down in the opposite order.
+
+The order: folder, network, free ports, prices, database, schema, feed, nodes. Each step that
+fails is one LaunchError that says what helps, and what was started before it is ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
+
+from gossip_price.adapters import last_will
+from gossip_price.adapters.console import JsonLog, LiveLog, Log
+from gossip_price.adapters.datafolder import REMEDY, DataFolder, DataFolderError, LocalNetwork
+from gossip_price.adapters.ports import choose_ports, is_free
+from gossip_price.adapters.postgres.connection import DatabaseUrlError
+from gossip_price.adapters.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from gossip_price.adapters.postgres.migrate import migrate
+from gossip_price.adapters.sources import HttpPriceSource
+from gossip_price.adapters.supervisor import (
+    ChildRefusedError,
+    Died,
+    Happening,
+    Line,
+    Restarted,
+    Supervisor,
+)
+from gossip_price.cli import localnet
+from gossip_price.cli.localnet import Layout, Wishes
+from gossip_price.core.types import Now
+from gossip_price.network.document import Member, NetworkFile
+from gossip_price.network.problems import Problem, ProblemsError
+from gossip_price.network.sources import Source, make_coinbase_like
+from gossip_price.network.spec import make_document
+from gossip_price.network.spec_parts import PriceNetwork
+from gossip_price.ports import NoObservationError
+
+#: How our own command line is started, before its arguments.
+COMMAND: Final = (sys.executable, "-m", "gossip_price")
+#: One look whether live prices are to be had.
+PROBE_S: Final = 3.0
+#: The simulated feed is a small program, but the machine may be busy with five others.
+FEED_START_S: Final = 20.0
+#: What is left of 5 s after nodes and helpers had theirs; then the server is killed, which loses
+#: nothing: its write-ahead log is replayed at the next start.
+POSTGRES_STOP_S: Final = 1.0
+_EXIT_TROUBLE: Final = 1
+_EXIT_CONFIGURATION: Final = 2
+_OPTION_BY_FIELD: Final = {
+    "spec.nodes.count": "--nodes",
+    "spec.price.interval": "--interval",
+    "spec.consensus.settle": "--settle",
+    "spec.consensus.minimumSigners": "--minimum-signers",
+}
+
+
+class LaunchError(Exception):
+    """The network cannot run; `code` is the command's exit code."""
+
+    def __init__(self, message: str, code: int = _EXIT_TROUBLE) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked for. `resource` is a decoded PriceNetwork file; `duration_s` None: no end."""
+
+    resource: dict[str, Any] | None
+    wishes: Wishes
+    feed: str
+    data: Path
+    database: str | None
+    port: int
+    duration_s: int | None
+    json: bool
+
+
+@dataclass(frozen=True)
+class _Prices:
+    """Where prices come from; `words` says it to people. Without sources it is the feed's part."""
+
+    sources: tuple[Source, ...]
+    min_sources: int
+    words: str
+
+
+class Launch:
+    """One run of a local network; `command` starts the processes of feed and nodes."""
+
+    def __init__(
+        self,
+        order: Order,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        self._order = order
+        self._command = tuple(command)
+        self._environment = localnet.clean_environment(os.environ)
+        self._dice = random.Random()  # noqa: S311 # chooses ports, guards no secret
+        self._log: Log = _make_log(order, {})
+        self._feed_url: asyncio.Future[str] = asyncio.Future()
+        self._supervisor = Supervisor(self._hear)
+        self._postgres: EmbeddedPostgres | None = None
+        self._work: asyncio.Task[Any] | None = None
+
+    async def run(self) -> None:
+        """Run until the time is over or the task is cancelled; leaves nothing running.
+
+        Raises LaunchError.
+        """
+        self._work = asyncio.current_task()
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                await self._run(stack)
+        except DataFolderError as error:
+            raise LaunchError(str(error)) from error
+        except EmbeddedPostgresError as error:
+            raise LaunchError(f"{error}") from error
+
+    def kill(self) -> None:
+        """End everything at once, at the cost of grace."""
+        self._supervisor.kill()
+        self._kill_postgres()
+
+    async def _run(self, stack: contextlib.AsyncExitStack) -> None:
+        folder = DataFolder.open(self._order.data)
+        stack.callback(folder.close)
+        network, wanted = self._take_network(folder)
+        layout = self._choose_layout(len(network.nodes))
+        prices = await self._choose_prices(wanted, network)
+        database = self._order.database or await self._start_postgres(folder, stack)
+        await _bring_schema(database)
+
+        names = {node.address: node.name for node in network.nodes}
+        self._log = _make_log(self._order, names)
+        stack.push_async_callback(self._supervisor.stop)
+        refused = asyncio.create_task(self._supervisor.wait_refused(), name="refused")
+        stack.callback(refused.cancel)
+        if not prices.sources:
+            url = await self._start_feed(layout, network, refused)
+            source = make_coinbase_like("simulated", url, simulated=True)
+            prices = _Prices((source,), 1, prices.words)
+        self._show_banner(network, layout, folder, database, prices)
+        for child in localnet.make_node_children(
+            self._command,
+            self._environment,
+            network,
+            layout,
+            network_path=folder.network_path,
+            database=database,
+            sources=prices.sources,
+            min_sources=prices.min_sources,
+            access=wanted.spec.access.mode.value,
+        ):
+            self._supervisor.start(child)
+        await asyncio.wait([refused], timeout=self._order.duration_s)
+        if refused.done():
+            raise _explain_refusal(refused.result())
+        self._log.say("stopping", "the time is over, stopping")
+
+    def _take_network(self, folder: DataFolder) -> tuple[LocalNetwork, PriceNetwork]:
+        """Return the folder's network, made if there is none, and what was asked for."""
+        order = self._order
+        held = folder.load()
+        if held is not None:
+            document = held.file.epochs[-1]
+            if order.resource is None:
+                wanted = Wishes().lay_over(None)
+                differences = order.wishes.find_differences(document)
+            else:
+                wanted = order.wishes.lay_over(order.resource)
+                differences = localnet.find_spec_differences(wanted, document)
+            if differences:
+                lines = "\n  ".join(differences)
+                message = f"{folder.path} holds another network:\n  {lines}\n{REMEDY}"
+                raise LaunchError(message, _EXIT_CONFIGURATION)
+            return held, wanted
+        try:
+            wanted = order.wishes.lay_over(order.resource)
+        except ProblemsError as error:
+            if order.resource is not None:
+                raise
+            raise ProblemsError(_name_options(error.problems)) from None
+        if wanted.spec.document_ref is not None:
+            raise LaunchError(
+                "-f: spec.documentRef names a ConfigMap, which only a cluster has: leave it out",
+                _EXIT_CONFIGURATION,
+            )
+
+        def make_file(members: Sequence[Member]) -> NetworkFile:
+            document = make_document(
+                wanted.spec, members, network_id=secrets.token_bytes(32), start=int(time.time())
+            )
+            return NetworkFile((document,))
+
+        return folder.create(wanted.spec.nodes.count, make_file), wanted
+
+    def _choose_layout(self, nodes: int) -> Layout:
+        first = self._order.port
+        wanted = range(first, first + nodes + 1)
+        for number, port in enumerate(wanted):
+            if port > 65_535 or not is_free(port):
+                owner = f"node-{number}" if number else "the bootstrap node"
+                trouble = "is no port" if port > 65_535 else "is taken"
+                raise LaunchError(
+                    f"port {port}, for the HTTP of {owner}, {trouble}: choose another first port "
+                    f"with --port ({nodes + 1} in a row are needed)"
+                )
+        try:
+            p2p_ports = choose_ports(nodes + 2, self._dice, taken=wanted)
+        except OSError as error:
+            raise LaunchError(str(error)) from error
+        return Layout(first, tuple(p2p_ports[:-1]), p2p_ports[-1])
+
+    async def _choose_prices(self, wanted: PriceNetwork, network: LocalNetwork) -> _Prices:
+        feed, part = self._order.feed, wanted.spec.price
+        if feed == "simulated":
+            return _Prices((), 1, "SIMULATED, as asked for: a random walk, nobody's market")
+        if feed not in ("auto", "live"):
+            return _Prices((localnet.make_feed_source(feed),), 1, f"from {feed}")
+        names = ", ".join(source.name for source in part.sources)
+        problem = await _probe(part.sources, part.min_sources, network)
+        if problem is None:
+            return _Prices(part.sources, part.min_sources, f"live, from {names}")
+        if feed == "live":
+            raise LaunchError(
+                f"no live prices from {names} ({problem}): mend that, or use --feed simulated"
+            )
+        return _Prices(
+            (), 1, f"SIMULATED: a random walk, nobody's market (no live prices: {problem})"
+        )
+
+    async def _start_postgres(self, folder: DataFolder, stack: contextlib.AsyncExitStack) -> str:
+        postgres = self._postgres = EmbeddedPostgres(folder.postgres_path)
+        will = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", last_will.__file__),
+            str(postgres.folder / "data" / "postmaster.pid"),
+            stdin=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+
+        async def leave_no_will() -> None:
+            will.kill()
+            await will.wait()
+
+        stack.push_async_callback(leave_no_will)
+        starting = asyncio.ensure_future(asyncio.to_thread(postgres.start))
+
+        async def stop() -> None:
+            # What has not finished to start cannot be stopped; why it failed was said already.
+            await asyncio.gather(starting, return_exceptions=True)
+            stopping = asyncio.ensure_future(asyncio.to_thread(postgres.stop))
+            await asyncio.wait([stopping], timeout=POSTGRES_STOP_S)
+            self._kill_postgres()
+            await stopping
+
+        stack.push_async_callback(stop)
+        return await asyncio.shield(starting)
+
+    def _kill_postgres(self) -> None:
+        pid = self._postgres.pid if self._postgres else None
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    async def _start_feed(
+        self, layout: Layout, network: LocalNetwork, refused: asyncio.Task[ChildRefusedError]
+    ) -> str:
+        self._supervisor.start(
+            localnet.make_feed_child(self._command, self._environment, layout, network)
+        )
+        waiting: tuple[asyncio.Future[Any], ...] = (self._feed_url, refused)
+        await asyncio.wait(waiting, timeout=FEED_START_S, return_when=asyncio.FIRST_COMPLETED)
+        if refused.done():
+            raise _explain_refusal(refused.result())
+        if not self._feed_url.done():
+            raise LaunchError(f"the simulated feed did not start within {FEED_START_S:g} s")
+        return self._feed_url.result()
+
+    def _show_banner(
+        self,
+        network: LocalNetwork,
+        layout: Layout,
+        folder: DataFolder,
+        database: str,
+        prices: _Prices,
+    ) -> None:
+        shown = localnet.hide_password(database)
+        lines = localnet.make_banner(
+            network, layout, folder=folder.path, database=shown, feed=prices.words
+        )
+        if self._order.json:
+            self._log.say(
+                "started",
+                "",
+                nodes=localnet.list_addresses(network, layout),
+                database=shown,
+                data=str(folder.path),
+                prices=prices.words,
+            )
+            return
+        console = Console(highlight=False)
+        for line in lines:
+            style = "bold yellow" if "SIMULATED" in line else ""
+            console.print(line, style=style, markup=False, soft_wrap=True)
+        console.print("\nCtrl-C ends it. Prices are stored some 30 s after they are signed.\n")
+
+    def _hear(self, happening: Happening) -> None:
+        """Show what happens to the children. Whoever reads us may have gone: then we go too."""
+        try:
+            match happening:
+                case Line("feed", text) if text.startswith("http://"):
+                    if not self._feed_url.done():
+                        self._feed_url.set_result(text.strip())
+                case Line(name, text):
+                    self._log.read(name, text)
+                case Died(name, how, pause_s):
+                    text = f"{name} died ({how}), starting it again in {pause_s:.1f} s"
+                    self._log.say(
+                        "child_died", text, style="bold red", child=name, how=how, pause_s=pause_s
+                    )
+                case Restarted(name, pid):
+                    text = f"{name} runs again (process {pid})"
+                    self._log.say("child_restarted", text, style="green", child=name, pid=pid)
+        except (BrokenPipeError, SystemExit):  # the latter is how rich says it
+            _silence_stdout()
+            if self._work is not None:
+                self._work.cancel()
+
+
+def _make_log(order: Order, names: dict[str, str]) -> Log:
+    if order.json:
+        return JsonLog(lambda text: print(text, end="", flush=True), time.time)
+    return LiveLog(Console(highlight=False), names, time.time)
+
+
+def _silence_stdout() -> None:
+    """Let nothing fail that is still printed."""
+    with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+class _WallClock:
+    """Both clocks of this machine."""
+
+    def now(self) -> Now:
+        return Now(time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000)
+
+
+async def _probe(sources: Sequence[Source], min_sources: int, network: LocalNetwork) -> str | None:
+    """Ask for every pair's price once; return what is in the way, or None."""
+    source = HttpPriceSource(
+        sources, min_sources=min_sources, max_age_s=60, timeout_s=PROBE_S, clock=_WallClock()
+    )
+    try:
+        for terms in network.file.epochs[-1].pairs[:1]:
+            await source.observe(terms, PROBE_S)
+    except NoObservationError as error:
+        return error.detail
+    finally:
+        await source.aclose()
+    return None
+
+
+async def _bring_schema(database: str) -> None:
+    try:
+        await migrate(database)
+    except DatabaseUrlError as error:
+        raise LaunchError(f"--database: {error}", _EXIT_CONFIGURATION) from error
+    except (SQLAlchemyError, asyncpg.PostgresError, OSError) as error:
+        # Of the error only the first line: SQLAlchemy's further ones are statements.
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise LaunchError(f"the database cannot be used: {reason}") from error
+
+
+def _name_options(problems: Sequence[Problem]) -> list[Problem]:
+    return [
+        Problem(_OPTION_BY_FIELD.get(one.path, one.path), one.given, one.allowed)
+        for one in problems
+    ]
+
+
+def _explain_refusal(error: ChildRefusedError) -> LaunchError:
+    return LaunchError(str(error), _EXIT_CONFIGURATION)

@@ -83,6 +83,10 @@ class HostPort(NamedTuple):
     host: str
     port: int
 
+    def __str__(self) -> str:
+        """Write it as `host:port`, an IPv6 address in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 def _parse_bool(value: object) -> bool:
     if isinstance(value, bool):

@@ -92,6 +92,9 @@ class LiveNetwork:
     ) -> None:
         if self.process.poll() is None:
             self.stop()
+        self._reader.join(DEADLINE_S)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
         if error is not None:
             error.add_note("the network's last words:\n" + "\n".join(self.text[-40:]))
 

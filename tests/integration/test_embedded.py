@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
-import psutil  # type: ignore[import-untyped]  # it ships no types
+import psutil
 import pytest
 
 from gossip_price.adapters.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
@@ -148,7 +148,7 @@ def test_a_stale_pid_file_that_names_a_stranger_hurts_nobody(place: Path, make: 
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "a b,'c\"%d", "ümläut"])
-def test_a_placemay_be_called_anything(place: Path, make: Make, name: str) -> None:
+def test_a_folder_may_be_called_anything(place: Path, make: Make, name: str) -> None:
     server = make(place / name)
     assert ask(server.start(), "SELECT 1") == 1
     server.stop()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import signal
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from pathlib import Path
@@ -345,6 +347,31 @@ async def test_an_idle_connection_is_asked_whether_it_lives(
     await _poll(sql, f"SELECT state_change > $1 {_OURS}", before)
     assert len(await store.insert(NETWORK.rows(1))) == 1
     assert told.news.empty()
+
+
+async def test_a_server_that_froze_without_a_word_is_noticed(
+    postgres_url: str, sql: asyncpg.Connection, open_store: Open
+) -> None:
+    _, told = await open_store(postgres_url, probe_s=0.05, connect_timeout_s=0.5)
+    await told.next()
+    frozen = await sql.fetchval(f"SELECT pid {_OURS}")
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        assert await told.next() == ("down", "the database did not answer in time")
+        assert (await told.next())[0] == "up"
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+
+
+async def test_a_host_that_accepts_and_never_answers_is_given_up_in_time(open_store: Open) -> None:
+    held = []
+    server = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    _, told = await open_store(f"postgresql://u@127.0.0.1:{port}/d", connect_timeout_s=0.2)
+    assert await told.next() == ("down", "the database did not answer in time")
+    server.close()
+    for writer in held:
+        writer.close()
 
 
 async def test_a_closed_store_leaves_no_connection(

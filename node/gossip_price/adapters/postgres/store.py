@@ -17,6 +17,7 @@ import asyncpg
 import structlog
 
 from gossip_price.adapters.postgres.connection import (
+    COMMAND_TIMEOUT_S,
     CONNECT_TIMEOUT_S,
     Connection,
     open_connection,
@@ -74,7 +75,7 @@ class PostgresStore:
     """Prices in Postgres.
 
     `url` is called at every attempt to connect (a mounted Secret changes); `dice` gives numbers
-    in [0, 1) for the jitter.
+    in [0, 1) for the jitter. Times are in seconds; `connect_timeout_s` is a probe's too.
     """
 
     def __init__(
@@ -84,12 +85,14 @@ class PostgresStore:
         dice: Callable[[], float],
         backoff_s: tuple[float, float] = BACKOFF_S,
         probe_s: float = PROBE_S,
-        command_timeout_s: float = 10.0,
+        connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        command_timeout_s: float = COMMAND_TIMEOUT_S,
     ) -> None:
         self._url = url
         self._dice = dice
         self._backoff_s = backoff_s
         self._probe_s = probe_s
+        self._connect_timeout_s = connect_timeout_s
         self._command_timeout_s = command_timeout_s
         self._lock = asyncio.Lock()
         self._connection: Connection | None = None
@@ -184,7 +187,11 @@ class PostgresStore:
         return min(longest, doubled) * (0.5 + 0.5 * self._dice())
 
     async def _connect(self) -> tuple[Connection, bytes]:
-        connection = await open_connection(self._url(), command_timeout_s=self._command_timeout_s)
+        connection = await open_connection(
+            self._url(),
+            connect_timeout_s=self._connect_timeout_s,
+            command_timeout_s=self._command_timeout_s,
+        )
         try:
             store_id = await _greet(connection)
             self._epochs_written = ()
@@ -227,7 +234,7 @@ class PostgresStore:
             async with self._lock:
                 try:
                     # An empty query: the server answers and executes nothing.
-                    await connection.execute("", timeout=CONNECT_TIMEOUT_S)
+                    await connection.execute("", timeout=self._connect_timeout_s)
                 except TROUBLE as error:
                     self._lose(describe(error))
                 else:

@@ -18,8 +18,6 @@ from libp2p.stream_muxer.yamux.yamux import (
     YamuxStream,
 )
 
-from gossip_price.adapters.libp2p import quiet  # noqa: F401  # before any import of libp2p
-
 __all__ = ["PROTOCOL_ID", "GuardedYamux", "cut"]
 
 log = logging.getLogger(__name__)

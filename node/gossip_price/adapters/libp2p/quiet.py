@@ -4,7 +4,7 @@ Importing libp2p 0.8.1 clears the handlers of its logger and sets propagate to F
 its modules logs on the root logger, which installs a handler there. This module puts things
 back, and lets through only what is critical: to libp2p a refused dial is an error with a
 traceback, to us it is a counter. Whoever has set the level of `libp2p` before keeps it.
-Every other module of this folder imports this one first.
+The folder's `__init__` imports this module first, so that it is before every other.
 """
 
 from __future__ import annotations

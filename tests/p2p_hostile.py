@@ -17,11 +17,11 @@ from libp2p.peer.peerinfo import info_from_p2p_addr
 from libp2p.security.insecure.transport import PLAINTEXT_PROTOCOL_ID, InsecureTransport
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as Noise
-from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
-from libp2p.stream_muxer.yamux.yamux import Yamux
 from multiaddr import Multiaddr
 
 from gossip_price.adapters.libp2p import quiet
+from gossip_price.adapters.libp2p.muxer import PROTOCOL_ID as YAMUX
+from gossip_price.adapters.libp2p.muxer import GuardedYamux
 from p2p_network import secret
 
 Deed = Callable[[Any, Any], Awaitable[None]]
@@ -36,7 +36,7 @@ def build(number: int, *, plaintext: bool = False) -> Any:
         if plaintext
         else {NOISE: Noise(pair, noise_privkey=create_new_key_pair().private_key)}
     )
-    return quiet.new_host(key_pair=pair, sec_opt=security, muxer_opt={YAMUX: Yamux})
+    return quiet.new_host(key_pair=pair, sec_opt=security, muxer_opt={YAMUX: GuardedYamux})
 
 
 async def visit(

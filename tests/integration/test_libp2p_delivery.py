@@ -98,9 +98,11 @@ async def test_the_bootstrap_introduces_and_carries_no_prices() -> None:
 
 
 async def test_two_networks_on_one_host_do_not_hear_each_other() -> None:
-    async with run_star(2) as (hub, ours):
-        async with run_node(3, bootstrap=(hub.address,), network_id=b"\x22" * 32) as theirs:
-            await until(lambda: peer_id(3) in hub.transport.get_peers())
-            await theirs.transport.publish(b"theirs")
-            await until_heard(ours, [hub], b"ours")
-            assert b"theirs" not in hub.payloads
+    async with (
+        run_star(2) as (hub, ours),
+        run_node(3, bootstrap=(hub.address,), network_id=b"\x22" * 32) as theirs,
+    ):
+        await until(lambda: peer_id(3) in hub.transport.get_peers())
+        await theirs.transport.publish(b"theirs")
+        await until_heard(ours, [hub], b"ours")
+        assert b"theirs" not in hub.payloads

@@ -57,7 +57,7 @@ def test_an_address_is_written_as_it_was_read(text: str) -> None:
     ],
 )
 def test_what_is_no_address_is_refused_by_name(text: str) -> None:
-    with pytest.raises(AddressError, match="is no|peer id"):
+    with pytest.raises(AddressError, match=r"is no|peer id"):
         parse_address(text)
 
 

@@ -4,6 +4,7 @@ Importing this folder imports libp2p (two seconds, 80 MB): import it where it is
 is wrong with libp2p and which file here makes it right is told in `docs/libp2p.md`.
 """
 
+from gossip_price.adapters.libp2p import quiet  # noqa: F401  # first: it imports libp2p safely
 from gossip_price.adapters.libp2p.addresses import AddressError
 from gossip_price.adapters.libp2p.config import LibP2pConfig, Tuning
 from gossip_price.adapters.libp2p.transport import LibP2pTransport, TransportFailedError

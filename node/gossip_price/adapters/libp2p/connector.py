@@ -18,7 +18,6 @@ from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import PeerInfo
 from multiaddr import Multiaddr
 
-from gossip_price.adapters.libp2p import quiet  # noqa: F401  # before any import of libp2p
 from gossip_price.adapters.libp2p.addresses import (
     Address,
     list_families,
@@ -56,6 +55,7 @@ class Connector:
     def __init__(
         self,
         config: LibP2pConfig,
+        *,
         host: Any,
         gossip: Any,
         book: PeerBook,

@@ -17,8 +17,6 @@ from libp2p.kad_dht.common import PROTOCOL_ID
 from libp2p.kad_dht.kad_dht import DHTMode, KadDHT
 from libp2p.peer.peerstore import PeerStoreError
 
-from gossip_price.adapters.libp2p import quiet  # noqa: F401  # before any import of libp2p
-
 log = logging.getLogger(__name__)
 
 LOOKUP_S: Final = 15.0

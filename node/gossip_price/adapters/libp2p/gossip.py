@@ -22,7 +22,7 @@ from libp2p.pubsub.gossipsub import GossipSub
 from libp2p.pubsub.pubsub import Pubsub
 from libp2p.pubsub.rpc_queue import RpcQueue
 
-from gossip_price.adapters.libp2p import quiet, records  # noqa: F401  # before libp2p
+from gossip_price.adapters.libp2p import records  # noqa: F401  # its patches
 from gossip_price.adapters.libp2p.counters import Counters
 from gossip_price.core.limits import MESSAGE_BYTES_MAX
 
@@ -109,8 +109,8 @@ class Router(GossipSub):  # type: ignore[misc]  # libp2p is untyped to us
             pending_messages_ttl=5.0,
         )
         # Only the adaptive mode would empty it.
-        self.recent_message_deliveries = collections.defaultdict(
-            lambda: collections.deque(maxlen=1)
+        self.recent_message_deliveries: dict[str, collections.deque[float]] = (
+            collections.defaultdict(lambda: collections.deque(maxlen=1))
         )
 
     def _check_equivocation(self, _message: Any) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import libp2p.stream_muxer.muxer_multistream as _multistream
 import trio
 from libp2p.stream_muxer.yamux.yamux import (
     DEFAULT_WINDOW_SIZE,
@@ -17,8 +18,6 @@ from libp2p.stream_muxer.yamux.yamux import (
     Yamux,
     YamuxStream,
 )
-
-from gossip_price.adapters.libp2p import quiet  # noqa: F401  # before any import of libp2p
 
 __all__ = ["PROTOCOL_ID", "GuardedYamux", "cut"]
 
@@ -37,7 +36,11 @@ _WAY_DOWN = (
 
 
 class GuardedYamux(Yamux):  # type: ignore[misc]  # libp2p is untyped to us
-    """Yamux of which one bad connection cannot end the swarm that runs it."""
+    """Yamux of which one bad connection cannot end the swarm, and whose socket is closed.
+
+    As shipped, a connection that we dialed and the other side ended keeps its socket open
+    until the garbage collector comes by.
+    """
 
     async def start(self) -> None:
         """Run the connection; whatever frames break it, only it ends."""
@@ -45,7 +48,12 @@ class GuardedYamux(Yamux):  # type: ignore[misc]  # libp2p is untyped to us
             await super().start()
         except Exception:  # supervising edge: a peer's frames, all of it logged
             log.warning("connection of %s broke", self.peer_id, exc_info=True)
+        finally:
             cut_socket(self)
+
+
+# The class that a host is given for Yamux is ignored; this name is what is instantiated.
+_multistream.Yamux = GuardedYamux
 
 
 async def _release_in_batches(self: Any, *, bytes_read: int = 0) -> None:

@@ -18,7 +18,6 @@ from libp2p.abc import INotifee
 from libp2p.tools.anyio_service import background_trio_service
 from multiaddr import Multiaddr
 
-from gossip_price.adapters.libp2p import quiet  # noqa: F401  # before any import of libp2p
 from gossip_price.adapters.libp2p.addresses import (
     Address,
     check_free,
@@ -115,7 +114,12 @@ class Node:
         self._gossip = Gossip(self._host, self._router, topics, counters, self._offended)
         self._dht = Dht(self._host, config.network_id)
         self._connector = Connector(
-            config, self._host, self._gossip, self._book, membership, counters
+            config,
+            host=self._host,
+            gossip=self._gossip,
+            book=self._book,
+            membership=membership,
+            counters=counters,
         )
         self._nursery: trio.Nursery | None = None
         #: Peer ids of live connections; replaced, never changed: read on another thread.
@@ -288,7 +292,7 @@ class Node:
 
     async def _leave(self) -> None:
         with trio.move_on_after(FLUSH_S):
-            while not self._gossip.is_flushed:
+            while not self._gossip.is_flushed:  # noqa: ASYNC110  # libp2p's queues tell nobody
                 await trio.sleep(0.01)
         swarm = self._host.get_network()
         with trio.move_on_after(GOODBYE_S):

@@ -12,8 +12,6 @@ from libp2p.crypto.x25519 import create_new_key_pair
 from libp2p.security.noise.transport import PROTOCOL_ID, Transport
 from libp2p.transport.exceptions import SecurityUpgradeFailure
 
-from gossip_price.adapters.libp2p import quiet  # noqa: F401  # before any import of libp2p
-
 __all__ = ["PROTOCOL_ID", "GatedNoise"]
 
 

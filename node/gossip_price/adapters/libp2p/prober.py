@@ -17,7 +17,6 @@ from libp2p.host.ping import ID as PING
 from libp2p.host.ping import PING_LENGTH
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
 
-from gossip_price.adapters.libp2p import quiet  # noqa: F401  # before any import of libp2p
 from gossip_price.adapters.libp2p.config import Tuning
 from gossip_price.adapters.libp2p.counters import Counters
 from gossip_price.adapters.libp2p.muxer import cut
@@ -40,7 +39,8 @@ async def _ping(host: Any, connection: Any) -> None:
         if got != sent:
             raise OSError("the pong is another one's")
     finally:
-        with trio.move_on_after(1, shield=True):
+        with trio.move_on_after(1) as scope:
+            scope.shield = True
             await stream.reset()
 
 

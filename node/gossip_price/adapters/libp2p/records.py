@@ -11,8 +11,6 @@ from collections import OrderedDict
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from gossip_price.adapters.libp2p import quiet  # noqa: F401  # before any import of libp2p
-
 import libp2p.pubsub.gossipsub as _gossipsub  # isort: skip
 import libp2p.pubsub.pubsub as _pubsub  # isort: skip
 

@@ -80,7 +80,7 @@ def build_host(
         connection_config=ConnectionConfig(
             max_connections=tuning.connections_max,
             high_watermark=tuning.connections_max,
-            # 0: libp2p's own connector (65 s to reconnect) stays out of the way of ours.
+            # libp2p's own connector took 65 s to reconnect; ours does it, see below.
             min_connections=0,
             low_watermark=0,
             max_connections_per_peer=2,
@@ -97,10 +97,16 @@ def build_host(
         disable_identify_address_discovery=True,
     )
     swarm = host.get_network()
+    # With a low watermark of 0 it still dials, at the first moment, half of the high one.
+    swarm.auto_connector.maybe_connect = _do_nothing
+    swarm.auto_connector.run_background_task = _do_nothing
     swarm.retry_config.max_retries = 0  # our redial loop tries again, with its own backoff
     _guard_streams(swarm)
     _replace_inbound(swarm, Pending(tuning.pending_per_ip, tuning.pending_total))
     return host
+
+
+async def _do_nothing(*_: Any) -> None: ...
 
 
 def _guard_streams(swarm: Any) -> None:
@@ -111,7 +117,8 @@ def _guard_streams(swarm: Any) -> None:
             await handle(stream)
         except Exception as error:  # noqa: BLE001  # supervising edge: a peer's stream, logged
             log.info("a stream of %s ended: %r", stream.muxed_conn.peer_id, error)
-            with trio.move_on_after(1, shield=True):
+            with trio.move_on_after(1) as scope:
+                scope.shield = True
                 try:
                     await stream.reset()
                 except Exception as trouble:  # noqa: BLE001  # as above: it may be gone already
@@ -138,7 +145,8 @@ def _replace_inbound(swarm: Any, pending: Pending) -> None:
         except Exception as error:  # noqa: BLE001  # supervising edge: a stranger's bytes, logged
             log.debug("inbound from %s ended: %r", ip, error)
         finally:
-            with trio.move_on_after(2, shield=True):
+            with trio.move_on_after(2) as closing:
+                closing.shield = True
                 try:
                     await raw.close()
                 except Exception as trouble:  # noqa: BLE001  # as above: it may be gone already

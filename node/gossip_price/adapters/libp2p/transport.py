@@ -169,6 +169,8 @@ class LibP2pTransport:
         self._tell(self._note_end)
 
     async def _run_node(self) -> None:
+        if self._closing:  # closed before the thread got this far
+            return
         self._token = trio.lowlevel.current_trio_token()
         self._node = Node(
             self._config,

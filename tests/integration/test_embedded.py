@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
-import psutil  # type: ignore[import-untyped]  # it ships no types
+import psutil
 import pytest
 
 from gossip_price.adapters.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO, Final, TypedDict
 from urllib.parse import quote
 
-import psutil  # type: ignore[import-untyped]  # it ships no types
+import psutil
 
 DATABASE: Final = "gossip_price"
 ROLE: Final = "postgres"

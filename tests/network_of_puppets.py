@@ -38,14 +38,14 @@ def main() -> int:
     """Play a role, or run `up` over such players."""
     if sys.argv[1] in ("feed", "node"):
         return play(sys.argv[1])
-    from gossip_price.cli import up  # noqa: PLC0415 # puppets need none of it
+    from gossip_price.cli import launch, up  # noqa: PLC0415 # puppets need none of it
 
     parser = argparse.ArgumentParser()
     up.configure(parser)
     order = up.make_order(parser.parse_args())
     try:
         return asyncio.run(up.run_until_told(order, (sys.executable, __file__)))
-    except up.LaunchError as error:
+    except launch.LaunchError as error:
         print(error, file=sys.stderr)
         return error.code
 

@@ -82,6 +82,15 @@ def test_two_reports_of_one_round_are_told_apart(terminal: Terminal) -> None:
     assert terminal.said[-1] == "ETH-USD  round 22:15:00  proven 3/3  (3013.00 by node-3)"
 
 
+@pytest.mark.parametrize(
+    ("price", "shown"),
+    [("3012.45000000", "3012.45"), ("0.00001200", "0.000012"), ("7.00", "7.00"), ("70", "70")],
+)
+def test_a_price_is_shown_without_idle_zeros(terminal: Terminal, price: str, shown: str) -> None:
+    terminal.read("node-2", "proposed", **report(member=ADDRESSES[1], price=price))
+    assert terminal.said == [f"ETH-USD  round 22:15:00  proposed {shown} by node-2"]
+
+
 def test_a_member_that_is_not_ours_goes_by_its_short_address(terminal: Terminal) -> None:
     terminal.read("node-1", "proposed", **report(member="0x" + "ab" * 20))
     assert terminal.said == ["ETH-USD  round 22:15:00  proposed 3012.45 by 0xabab…abab"]

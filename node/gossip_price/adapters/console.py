@@ -113,7 +113,7 @@ class LiveLog:
         if story is None:
             return
         story.proposer = story.proposer or self._name(fields.get("proposer", ""))
-        story.price = clean(str(fields.get("price") or story.price))
+        story.price = _shorten_price(str(fields.get("price") or story.price))
         if event == "proposed":
             story.proposer = self._name(fields.get("member", "")) or name
         chapter = self._find_chapter(event, story, name, fields)
@@ -269,6 +269,12 @@ def parse_fields(line: str) -> dict[str, Any] | None:
 def clean(text: str) -> str:
     """Return `text` without what would steer a terminal: a reason may quote a stranger."""
     return "".join(letter if letter.isprintable() else "�" for letter in text.expandtabs())
+
+
+def _shorten_price(text: str) -> str:
+    """Return a price without the zeros that only its number of decimals put there."""
+    whole, point, part = clean(text).partition(".")
+    return f"{whole}.{part.rstrip('0').ljust(2, '0')}" if point else whole
 
 
 def _get_integer(fields: Mapping[str, Any], key: str) -> int:

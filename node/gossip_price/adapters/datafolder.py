@@ -13,16 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, Self
 
+from gossip_price.adapters.keyfiles import KeyFileError, read_key, write_key
 from gossip_price.network.document import DocumentError, Member, NetworkFile
-from gossip_price.network.keys import (
-    KeyFormatError,
-    compute_peer_id,
-    describe,
-    generate_secret,
-    parse_secret,
-)
+from gossip_price.network.keys import compute_peer_id, describe, generate_secret
 
-KEY_MODE: Final = 0o600
 REMEDY: Final = "choose another folder with --data, or remove this one (its prices go with it)"
 
 
@@ -180,19 +174,12 @@ def _name_nodes(count: int) -> list[str]:
 
 def _make_key(path: Path) -> None:
     """Write a new key unless there is one: a key that was ever used is never replaced."""
-    if path.exists():
-        return
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, KEY_MODE), "w") as file:
-        file.write(generate_secret().hex() + "\n")
-    fresh.replace(path)
+    if not path.exists():
+        write_key(path, generate_secret())
 
 
 def _read_key(path: Path) -> bytes:
     try:
-        return parse_secret(path.read_text())
-    except OSError as error:
-        raise DataFolderError(f"{path}: {error.strerror}; {REMEDY}") from error
-    except (KeyFormatError, UnicodeDecodeError):
-        raise DataFolderError(f"{path}: holds no private key; {REMEDY}") from None
+        return read_key(path)
+    except KeyFileError as error:
+        raise DataFolderError(f"{error}; or {REMEDY}") from error

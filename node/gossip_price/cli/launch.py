@@ -41,6 +41,7 @@ from gossip_price.adapters.supervisor import (
 )
 from gossip_price.cli import localnet
 from gossip_price.cli.localnet import Layout, Wishes
+from gossip_price.cli.network import make_peers
 from gossip_price.core.types import Now
 from gossip_price.network.document import Member, NetworkFile
 from gossip_price.network.problems import Problem, ProblemsError
@@ -205,7 +206,7 @@ class Launch:
             document = make_document(
                 wanted.spec, members, network_id=secrets.token_bytes(32), start=int(time.time())
             )
-            return NetworkFile((document,))
+            return NetworkFile((document,), make_peers(wanted.spec))
 
         return folder.create(wanted.spec.nodes.count, make_file), wanted
 

@@ -19,7 +19,7 @@ from gossip_price.adapters.ports import HOST
 from gossip_price.adapters.supervisor import Child
 from gossip_price.network.document import Document, compute_faulty_default, compute_minimum_signers
 from gossip_price.network.durations import format_duration
-from gossip_price.network.sources import Source, make_coinbase_like
+from gossip_price.network.sources import PRESETS, Source, make_coinbase_like
 from gossip_price.network.spec import parse_network
 from gossip_price.network.spec_parts import PriceNetwork
 
@@ -222,11 +222,14 @@ def make_node_children(
 
 
 def format_sources(sources: Sequence[Source]) -> str:
-    """Return `GP_SOURCES`: a JSON list of mappings as in a PriceNetwork's `price.sources`."""
+    """Return `GP_SOURCES`: a JSON list, each entry as in a PriceNetwork's `price.sources`."""
     return json.dumps([_to_mapping(source) for source in sources])
 
 
-def _to_mapping(source: Source) -> dict[str, Any]:
+def _to_mapping(source: Source) -> dict[str, Any] | str:
+    # By its name alone: a preset may know more than a mapping can say (what an answer echoes).
+    if PRESETS.get(source.name) == source:
+        return source.name
     mapping: dict[str, Any] = {"name": source.name, "url": source.url, "path": list(source.path)}
     if source.time_path is not None:
         mapping |= {"timePath": list(source.time_path), "timeUnit": source.time_unit}
@@ -296,9 +299,10 @@ def hide_password(url: str) -> str:
     parts = urlsplit(url)
     user, colon, _ = parts.netloc.rpartition("@")[0].partition(":")
     shown = f"{user}:***@{parts.netloc.rpartition('@')[2]}" if colon else parts.netloc
+    fields = [field.partition("=") for field in parts.query.split("&")]
     query = "&".join(
-        "password=***" if field.startswith("password=") else field
-        for field in parts.query.split("&")
+        name + equals + ("***" if "password" in name.lower() else value)
+        for name, equals, value in fields
     )
     # Not urlunsplit: it drops the two slashes before an empty host.
     return f"{parts.scheme}://{shown}{parts.path}{'?' if query else ''}{query}"

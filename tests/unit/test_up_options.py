@@ -1,0 +1,273 @@
+"""What `up` makes of its options, the file and the folder, before anything is started."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import socket
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gossip_price.adapters.datafolder import DataFolder, DataFolderError, LocalNetwork
+from gossip_price.adapters.ports import choose_ports, is_free
+from gossip_price.cli import up
+from gossip_price.cli.launch import Launch, LaunchError, Order
+from gossip_price.cli.localnet import (
+    Layout,
+    Wishes,
+    clean_environment,
+    hide_password,
+    make_banner,
+    make_feed_child,
+    make_feed_source,
+    make_node_children,
+)
+from gossip_price.network.problems import ProblemsError
+from gossip_price.network.sources import PRESETS, make_coinbase_like
+from gossip_price.settings import load_settings
+
+COMMAND = ("gossip-price",)
+LAYOUT = Layout(8080, (21_000, 21_001, 21_002, 21_003, 21_004), 21_005)
+SECRET = "hunter2"
+
+
+def parse(*options: str) -> Order:
+    parser = argparse.ArgumentParser()
+    up.configure(parser)
+    return up.make_order(parser.parse_args(options))
+
+
+def take_network(order: Order) -> LocalNetwork:
+    """Do what a launch does with its folder, and let go of it."""
+
+    async def take() -> LocalNetwork:
+        folder = DataFolder.open(order.data)
+        try:
+            return Launch(order)._take_network(folder)[0]
+        finally:
+            folder.close()
+
+    return asyncio.run(take())
+
+
+def write_resource(path: Path, spec: dict[str, Any]) -> Path:
+    resource = {"apiVersion": "gossip-price.io/v1alpha1", "kind": "PriceNetwork"}
+    path.write_text(json.dumps({**resource, "metadata": {"name": "x"}, "spec": spec}))
+    return path
+
+
+def test_without_options_it_is_four_nodes_and_rounds_of_fifteen_seconds(tmp_path: Path) -> None:
+    document = take_network(parse("--data", str(tmp_path))).file.epochs[0]
+    assert (len(document.members), document.interval, document.settle) == (4, 15, 30)
+    assert (document.minimum_signers, document.skew, document.mode.value) == (3, 5, "Rounds")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--nodes", "0"], "argument --nodes: '0' given, allowed: a whole number from 1 to 256"),
+        (["--nodes", "four"], "argument --nodes: 'four' given"),
+        (["--interval", "0s"], "argument --interval: '0s' given, allowed: a duration such as 30s"),
+        (["--settle", "soon"], "argument --settle: 'soon' given"),
+        (["--for", "-1"], "argument --for"),
+        (["--feed", "ftp://host"], "argument --feed: 'ftp://host' given, allowed: auto, live"),
+        (["--feed", "Live"], "argument --feed: 'Live' given"),
+        (["--port", "70000"], "argument --port: '70000' given, allowed: a port"),
+        (["--mode", "solo"], "argument --mode"),
+        (["--database", f"mysql://u:{SECRET}@h/d"], "argument --database: the database URL"),
+    ],
+)
+def test_a_bad_option_is_refused_with_exit_code_2_and_what_is_allowed(
+    options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(*options)
+    errors = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said in errors
+    assert SECRET not in errors
+
+
+def test_a_network_that_cannot_be_safe_is_refused_by_the_options_name(tmp_path: Path) -> None:
+    with pytest.raises(ProblemsError, match=r"^--nodes: 2 given, allowed: at least 3"):
+        take_network(parse("--data", str(tmp_path), "--nodes", "2"))
+    with pytest.raises(ProblemsError, match=r"^--minimum-signers: 2 given, allowed: in Rounds"):
+        take_network(parse("--data", str(tmp_path), "--minimum-signers", "2"))
+
+
+def test_a_folders_network_goes_on_when_nothing_contradicts_it(tmp_path: Path) -> None:
+    first = take_network(parse("--data", str(tmp_path), "--nodes", "7", "--interval", "20s"))
+    assert len(first.nodes) == 7
+    assert take_network(parse("--data", str(tmp_path))) == first
+    assert take_network(parse("--data", str(tmp_path), "--nodes", "7")) == first
+
+
+def test_options_that_contradict_the_folder_are_each_named(tmp_path: Path) -> None:
+    take_network(parse("--data", str(tmp_path)))
+    options = "--nodes 5 --interval 1m --settle 10s --minimum-signers 4 --mode every-node"
+    with pytest.raises(LaunchError) as refused:
+        take_network(parse("--data", str(tmp_path), *options.split()))
+    assert refused.value.code == 2
+    assert str(refused.value).splitlines() == [
+        f"{tmp_path} holds another network:",
+        "  nodes: 5 asked for, the folder's network has 4",
+        "  interval: 1m asked for, the folder's network has 15s",
+        "  settle: 10s asked for, the folder's network has 30s",
+        "  minimum signers: 4 asked for, the folder's network has 3",
+        "  mode: EveryNode asked for, the folder's network has Rounds",
+        "choose another folder with --data, or remove this one (its prices go with it)",
+    ]
+
+
+def test_a_file_is_obeyed_and_options_win_over_it(tmp_path: Path) -> None:
+    file = write_resource(tmp_path / "n.yaml", {"pairs": ["BTC-USD"], "nodes": {"count": 7}})
+    data = str(tmp_path / "data")
+    network = take_network(parse("--data", data, "-f", str(file), "--nodes", "5"))
+    document = network.file.epochs[0]
+    assert (len(network.nodes), document.interval) == (5, 600)
+    assert [terms.pair for terms in document.pairs] == ["BTC-USD"]
+    with pytest.raises(LaunchError, match="nodes: 7 asked for"):
+        take_network(parse("--data", data, "-f", str(file)))
+    other = write_resource(tmp_path / "o.yaml", {"nodes": {"count": 5}})
+    with pytest.raises(LaunchError, match="pairs: the file and the folder's network differ"):
+        take_network(parse("--data", data, "-f", str(other)))
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(LaunchError, match=r"-f nowhere.yaml: No such file") as refused:
+        parse("-f", "nowhere.yaml")
+    assert refused.value.code == 2
+
+
+def test_a_spec_that_is_no_mapping_is_a_readable_error() -> None:
+    with pytest.raises(ProblemsError):
+        Wishes(nodes=4).lay_over({"spec": "no"})
+    with pytest.raises(ProblemsError):
+        Wishes(nodes=4).lay_over({"spec": {"nodes": "no"}})
+
+
+def test_a_folder_of_foreign_keys_is_refused(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        take_network(parse("--data", str(tmp_path / name)))
+    (tmp_path / "a" / "network.json").replace(tmp_path / "b" / "network.json")
+    with pytest.raises(DataFolderError, match="the keys are not those of the members"):
+        take_network(parse("--data", str(tmp_path / "b")))
+
+
+def test_keys_that_were_made_before_a_cut_are_kept(tmp_path: Path) -> None:
+    first = take_network(parse("--data", str(tmp_path)))
+    (tmp_path / "network.json").unlink()
+    second = take_network(parse("--data", str(tmp_path)))
+    assert [node.address for node in second.nodes] == [node.address for node in first.nodes]
+
+
+def test_a_folder_has_one_owner_at_a_time(tmp_path: Path) -> None:
+    folder = DataFolder.open(tmp_path)
+    with pytest.raises(DataFolderError, match="another `gossip-price up`"):
+        DataFolder.open(tmp_path)
+    folder.close()
+    DataFolder.open(tmp_path).close()
+
+
+def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataFolderError, match=r"cannot be written .*--data"):
+        DataFolder.open(tmp_path / "file" / "data")
+
+
+def test_a_port_that_is_taken_is_named_with_its_user_and_the_remedy(tmp_path: Path) -> None:
+    async def choose() -> Layout:
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            port = other.getsockname()[1]
+            return Launch(parse("--port", str(port - 2)))._choose_layout(4)
+
+    with pytest.raises(LaunchError, match=r"is taken: choose another first port with --port"):
+        asyncio.run(choose())
+
+
+def test_free_ports_are_different_and_not_those_that_are_taken() -> None:
+    ports = choose_ports(20, random.Random(3), taken=range(20_000, 31_000))  # noqa: S311 # seeded
+    assert len(set(ports)) == 20
+    assert all(31_000 <= port < 32_000 and is_free(port) for port in ports)
+
+
+def test_every_nodes_environment_is_one_that_nodes_accept(tmp_path: Path) -> None:
+    network = take_network(parse("--data", str(tmp_path)))
+    source = make_coinbase_like("simulated", "http://127.0.0.1:9", simulated=True)
+    bootstrap, *nodes = make_node_children(
+        COMMAND,
+        clean_environment({"PATH": "/bin", "GP_SOURCES": "mine"}),
+        network,
+        LAYOUT,
+        network_path=tmp_path / "network.json",
+        database=f"postgresql://u:{SECRET}@h/d",
+        sources=[PRESETS["coinbase"], source],
+        min_sources=1,
+        access="Private",
+    )
+    assert load_settings(bootstrap.environment).bootstrap
+    assert "GP_DATABASEURL" not in bootstrap.environment
+    for number, child in enumerate(nodes, 1):
+        settings = load_settings(child.environment)
+        preset, simulated = settings.sources
+        assert preset == PRESETS["coinbase"]
+        # `echoes` is what a mapping cannot say.
+        assert replace(simulated, echoes=source.echoes) == source
+        assert settings.http_addr == ("127.0.0.1", 8080 + number)
+        assert settings.connection_addr == f"/ip4/127.0.0.1/tcp/{21_000 + number}"
+        full = f"/ip4/127.0.0.1/tcp/21000/p2p/{network.bootstrap_peer_id}"
+        assert settings.bootstrap_addr == (full,)
+        assert child.environment["PATH"] == "/bin"
+        assert SECRET not in repr(child)
+
+
+def test_the_feed_is_told_of_currencies_that_it_does_not_know(tmp_path: Path) -> None:
+    file = write_resource(tmp_path / "n.yaml", {"pairs": ["ETH-USD", "DOGE-USD"]})
+    network = take_network(parse("--data", str(tmp_path / "data"), "-f", str(file)))
+    child = make_feed_child(COMMAND, {}, LAYOUT, network)
+    assert child.command[2:] == ("--port", "21005", "--start", "DOGE-USD=100")
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("http://h:1", "http://h:1/v2/exchange-rates?currency=ETH"),
+        ("http://h:1/", "http://h:1/v2/exchange-rates?currency=ETH"),
+        ("https://h/rates?of={base}", "https://h/rates?of=ETH"),
+    ],
+)
+def test_a_feed_url_gets_coinbases_path_unless_it_has_its_own(url: str, asked: str) -> None:
+    assert make_feed_source(url).expand("ETH-USD").url == asked
+
+
+def test_the_banner_names_every_address(tmp_path: Path) -> None:
+    network = take_network(parse("--data", str(tmp_path)))
+    url = "postgresql://postgres@/gossip_price?host=/x"
+    text = "\n".join(make_banner(network, LAYOUT, folder=tmp_path, database=url, feed="SIMULATED"))
+    for number in range(5):
+        assert f"http://127.0.0.1:{8080 + number}" in text
+        assert f"/ip4/127.0.0.1/tcp/{21_000 + number}" in text
+    assert all(node.address in text and node.peer_id[-6:] in text for node in network.nodes)
+    assert f"psql '{url}'" in text
+    assert "SIMULATED" in text
+    assert str(tmp_path) in text
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (f"postgresql://u:{SECRET}@h:5/d", "postgresql://u:***@h:5/d"),
+        (f"postgresql://u@h/d?password={SECRET}&a=b", "postgresql://u@h/d?password=***&a=b"),
+        (f"postgresql://h/d?user=u&PassWord={SECRET}", "postgresql://h/d?user=u&PassWord=***"),
+        ("postgresql://postgres@/d?host=/s", "postgresql://postgres@/d?host=/s"),
+    ],
+)
+def test_a_database_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert hide_password(url) == shown

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Final
 
 import msgspec
@@ -32,8 +32,19 @@ Price = Callable[[int, int], int | None]
 """(member, unix second) → what that member's sources say, or None when they fail."""
 
 
+Latency = Callable[[int, int], int]
+"""(sender, receiver) → milliseconds that the next message between them takes."""
+
+
+class PowerCutError(Exception):
+    """The process was killed inside a turn."""
+
+
 class FakeJournal:
-    """A disk that keeps what was written, unless `full`; refuses contradictions as the real one."""
+    """A disk that keeps what was written, unless `full`; refuses contradictions as the real one.
+
+    `cut` (transactions from now, whether that one still reaches the disk) kills the process there.
+    """
 
     def __init__(self, birth_ms: int) -> None:
         self.birth_ms = birth_ms
@@ -43,6 +54,7 @@ class FakeJournal:
         self.stored: dict[bytes, ev.StoredRecord] = {}
         self.full = False
         self.transactions = 0
+        self.cut: tuple[int, bool] | None = None
 
     def load(self) -> ev.Recollection:
         return ev.Recollection(
@@ -54,6 +66,7 @@ class FakeJournal:
         )
 
     def write(self, records: Sequence[ev.Record]) -> None:
+        self._spend_power(records)
         if self.full:
             raise JournalError("database or disk is full")
         for record in records:
@@ -74,6 +87,16 @@ class FakeJournal:
                     self.highest = max(self.highest, record.highest)
                 case ev.Forget():
                     pass
+
+    def _spend_power(self, records: Sequence[ev.Record]) -> None:
+        if self.cut is None:
+            return
+        left, reaches_disk = self.cut
+        self.cut = (left - 1, reaches_disk) if left else None
+        if not left:
+            if reaches_disk:
+                self.write(records)
+            raise PowerCutError
 
     def load_peers(self) -> dict[str, tuple[str, ...]]:
         return {}
@@ -135,6 +158,8 @@ class Node:
     published: list[bytes] = field(default_factory=list)
     penalized: list[tuple[str, str]] = field(default_factory=list)
     tick_ms: int = -1
+    turns_taken: int = 0
+    turns_left: int | None = None
 
     def get_notes(self, kind: NoteKind) -> list[Note]:
         return [note for note in self.notes if note.kind is kind]
@@ -156,11 +181,19 @@ class World:
         born_before_s: int = 3600,
         start_s: int = START - 20,
         alive: Sequence[int] | None = None,
+        clock_errors_ms: Sequence[int] = (),
+        store_up: bool = True,
+        chain: EpochChain | None = None,
     ) -> None:
         self.network = network
+        self.chain = chain or EpochChain([network.document])
         self.table = FakeTable()
-        self.latency_ms = latency_ms
+        self.table.up = store_up
+        self.latency: Latency = lambda sender, receiver: latency_ms
         self.fetch_ms = fetch_ms
+        self.fetch_ms_by_member: dict[int, int] = {}
+        #: Who sent each INSERT.
+        self.writers: list[int] = []
         self.price = price
         self.wall_ms = start_s * 1000
         self.mono_ms = MONO_START_MS
@@ -172,22 +205,23 @@ class World:
             journal = FakeJournal((start_s - born_before_s) * 1000)
             signer = KeySigner(network.signing_secrets[index])
             peer_id = network.document.members[index].peer_id
-            turns = self._make_turns(journal, signer)
-            node = Node(index, peer_id, journal, signer, turns)
+            error_ms = clock_errors_ms[index] if clock_errors_ms else 0
+            turns = self._make_turns(journal, signer, error_ms)
+            node = Node(index, peer_id, journal, signer, turns, clock_error_ms=error_ms)
             node.alive = alive is None or index in alive
             self.nodes.append(node)
         for node in self.nodes:
             if node.alive:
                 self._begin(node)
 
-    def _make_turns(self, journal: FakeJournal, signer: KeySigner) -> Turns:
+    def _make_turns(self, journal: FakeJournal, signer: KeySigner, error_ms: int) -> Turns:
         machine = Machine(
-            chain=EpochChain([self.network.document]),
+            chain=self.chain,
             me=signer.address,
-            boot_ms=self.wall_ms,
+            boot_ms=self.wall_ms + error_ms,
             version="test",
             remembered=journal.load(),
-            now=Now(self.wall_ms, self.mono_ms),
+            now=Now(self.wall_ms + error_ms, self.mono_ms),
         )
         return Turns(machine, journal, signer)
 
@@ -196,16 +230,33 @@ class World:
         if self.table.up:
             self.give(node.index, ev.StoreUp(STORE))
 
+    def add_listener(self, secret: bytes) -> Node:
+        """Start a node whose key is on no roster."""
+        journal, signer = FakeJournal(self.wall_ms), KeySigner(secret)
+        turns = self._make_turns(journal, signer, 0)
+        node = Node(len(self.nodes), f"listener {len(self.nodes)}", journal, signer, turns)
+        self.nodes.append(node)
+        self._begin(node)
+        return node
+
     def kill(self, index: int) -> None:
-        """A SIGKILL: what was not in the journal is gone."""
+        """A SIGKILL: what was not in the journal is gone, and what was asked for has no answer."""
         self.nodes[index].alive = False
+        self._queue = [
+            item for item in self._queue if item[2] != index or isinstance(item[3], ev.Received)
+        ]
+        heapify(self._queue)
+
+    def close(self, index: int) -> None:
+        """A SIGTERM."""
+        self.give(index, ev.Closing())
 
     def restart(self, index: int, *, lost_volume: bool = False) -> None:
         """Start the node's next life from its journal, or from an empty one."""
         node = self.nodes[index]
         if lost_volume:
-            node.journal = FakeJournal(self.wall_ms)
-        node.turns = self._make_turns(node.journal, node.signer)
+            node.journal = FakeJournal(self.wall_ms + node.clock_error_ms)
+        node.turns = self._make_turns(node.journal, node.signer, node.clock_error_ms)
         node.alive = True
         node.tick_ms = -1
         self._begin(node)
@@ -225,10 +276,11 @@ class World:
 
     def send(self, author: int, data: bytes) -> None:
         """Gossip bytes in a member's name to all others."""
+        author_id = self.nodes[author].peer_id
         for node in self.nodes:
             if node.index != author and not self.drops(author, node.index, data):
-                event = ev.Received(self.nodes[author].peer_id, data)
-                self.give(node.index, event, self.latency_ms)
+                event = ev.Received(author_id, data)
+                self.give(node.index, event, self.latency(author, node.index))
 
     def run_until(self, unix_s: float) -> None:
         """Let everything happen that happens before this second."""
@@ -243,19 +295,34 @@ class World:
                 self._take(node, ev.Tick() if event is None else event)
         self._move_to(end_mono_ms)
 
-    def run_rounds(self, count: int, *, settle_s: int = 45) -> None:
-        """Run `count` rounds from the epoch's start, and time enough to store them."""
+    def run_rounds(self, count: int, *, spare_s: int = 10) -> None:
+        """Run `count` rounds from the epoch's start, until the last of them is stored."""
         document = self.network.document
-        self.run_until(document.start + count * document.interval + settle_s)
+        last = document.start + (count - 1) * document.interval
+        self.run_until(last + document.settle + spare_s)
 
     def _move_to(self, mono_ms: int) -> None:
         self.wall_ms += mono_ms - self.mono_ms
         self.mono_ms = mono_ms
 
     def _take(self, node: Node, event: ev.Event) -> None:
-        for effect in node.turns.take([event], self.now(node)):
+        node.turns_taken += 1
+        try:
+            outward = node.turns.take([event], self.now(node))
+        except PowerCutError:
+            self.kill(node.index)
+            return
+        if node.turns_left is not None:
+            node.turns_left -= 1
+            if node.turns_left < 0:
+                # Killed after the journal and the signatures, before anything left.
+                node.turns_left = None
+                self.kill(node.index)
+                return
+        for effect in outward:
             self._carry_out(node, effect)
-        due_ms = max(node.turns.machine.get_deadline_ms(self.now(node)), self.mono_ms + 1)
+        due_ms = node.turns.machine.get_deadline_ms(self.now(node))
+        assert due_ms > self.mono_ms, "a deadline that has passed makes the engine spin"
         node.tick_ms = due_ms
         self._order += 1
         heappush(self._queue, (due_ms, self._order, node.index, None))
@@ -270,14 +337,15 @@ class World:
             case ev.Penalize():
                 node.penalized.append((effect.author, effect.reason))
             case ev.Fetch():
-                observed_at = (self.now(node).wall_ms + self.fetch_ms) // 1000
+                fetch_ms = self.fetch_ms_by_member.get(node.index, self.fetch_ms)
+                observed_at = (self.now(node).wall_ms + fetch_ms) // 1000
                 price = self.price(node.index, observed_at)
                 pair = effect.terms.pair
                 answer: ev.Event = ev.NotObserved(pair, effect.round, "timeout")
                 if price is not None:
                     observation = Observation(pair, price, observed_at, 0, ("fake",))
                     answer = ev.Observed(effect.round, observation)
-                self.give(node.index, answer, self.fetch_ms)
+                self.give(node.index, answer, fetch_ms)
             case ev.Write():
                 self._insert(node, effect.rows)
 
@@ -287,6 +355,7 @@ class World:
         if not self.table.up:
             answer = ev.StoreDown("stopped")
         else:
+            self.writers.append(node.index)
             inserted = self.table.insert(rows, self.wall_ms)
             if inserted is None:
                 answer = ev.StoreRefused(ids, "poison")

@@ -112,7 +112,7 @@ class Engine:
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = asyncio.Event()
-        self._closing = False
+        self._late = False
         self.dropped = 0
         self.last_turn_ms = clock.now().mono_ms
 
@@ -138,6 +138,8 @@ class Engine:
                 while not self._is_done():
                     await self._wait()
                     self._take_turn()
+                    # A full inbox must not keep the loop from everything else.
+                    await asyncio.sleep(0)
                 publisher.cancel()
                 for task in self._tasks:
                     task.cancel()
@@ -154,16 +156,19 @@ class Engine:
         self.last_turn_ms = now.mono_ms
 
     def _is_done(self) -> bool:
-        return self._closing and self._machine.is_drained() and not self._unsent
+        return self._late or (self._machine.is_drained() and not self._unsent)
 
     async def close(self, deadline_s: float) -> None:
-        """Sign nothing more, send and store what is ready; return after `deadline_s` at most."""
-        self._closing = True
+        """Sign nothing more, send and store what is ready; return after `deadline_s` at most.
+
+        What is then still under way is given up, and `run` ends.
+        """
         self.offer(ev.Closing())
         try:
             await asyncio.wait_for(self._closed.wait(), deadline_s)
         except TimeoutError:
-            return
+            self._late = True
+            self._wake.set()
 
     async def _wait(self) -> None:
         """Wait for an event or the machine's next deadline."""

@@ -26,6 +26,9 @@ OBSERVE_SHARE: Final = 0.5
 OBSERVE_MAX_MS: Final = 20_000
 #: A writer gives the one before it this long before it takes over.
 WRITER_STEP_MS: Final = 3_000
+#: After the database came back, heartbeats that name it are awaited this long before writers have
+#: ranks: longer than the longest linger and a message's way.
+ROLL_CALL_MS: Final = 3_000
 #: Rows that settle within this of each other are written together; a row is stored within a second.
 WRITE_GATHER_MS: Final = 500
 #: The slot that gives the writing order after an outage.
@@ -34,7 +37,8 @@ WRITE_SLOT_S: Final = 60
 BATCH_ROWS_MAX: Final = 256
 #: A refused single row is tried again this much later, in case somebody mended the database.
 POISON_RETRY_MS: Final = 600_000
-#: A row that only a receipt vouches for is inserted (idempotently) by ourselves after this time.
+#: A row that only a receipt vouches for is inserted (idempotently) by ourselves after this time at
+#: most; all such rows go together, so that the check costs few statements.
 RECEIPT_TRUST_MS: Final = 3_600_000
 #: Heartbeat interval for few members; it grows so that all members together send about 4 a second.
 HEARTBEAT_MS: Final = 5_000

@@ -48,7 +48,14 @@ from gossip_price.core.rounds import (
     order_proposers,
 )
 from gossip_price.core.types import Entry, Now, Observation, Report, StoredRow
-from gossip_price.core.wire import Heartbeat, Receipt, WireError, decode, encode
+from gossip_price.core.wire import (
+    VERSION_CHARS_MAX,
+    Heartbeat,
+    Receipt,
+    WireError,
+    decode,
+    encode,
+)
 from gossip_price.core.writing import Writing
 from gossip_price.network.document import Document
 from gossip_price.network.epochs import EpochChain
@@ -75,7 +82,6 @@ class _Round:
         self.tallies: dict[bytes, Tally] = {}
         self.undecided: dict[bytes, None] = {}
         self.observation: Observation | None = None
-        self.not_observed = ""
         self.observe_wall_ms: int | None = None
         self.fetching = False
         self.fetches = 0
@@ -106,8 +112,12 @@ class Machine:
     ) -> None:
         self._chain = chain
         self._me = me
-        self._boot_ms = boot_ms
-        self._version = version
+        # A clock set back since an earlier life must not make our heartbeats look like replays.
+        is_behind = boot_ms < remembered.highest_round * 1000
+        entered_ms = (remembered.highest_round + chain.newest.interval) * 1000
+        self._boot_ms = entered_ms if is_behind else max(0, boot_ms)
+        self._started_ms = boot_ms
+        self._version = version[:VERSION_CHARS_MAX]
         self._birth_ms = remembered.birth_ms
         self._effects: list[Effect] = []
 
@@ -121,12 +131,13 @@ class Machine:
         self._unsigned_words: dict[bytes, Heartbeat | Receipt] = {}
         self._settling: list[tuple[int, bytes]] = []
         self._settled: set[bytes] = set()
-        self._receipted: set[bytes] = set()
+        self._receipted: dict[bytes, bytes] = {}
         self._recent: deque[bytes] = deque()
 
         self._outbox = Outbox()
         self._presence = Presence()
         self._writing = Writing(me, self._get_writers)
+        self._store_trouble = ""
         self._sequence = 0
         self._beat_ms = now.mono_ms + HEARTBEAT_MS // 5
         self._forget_ms = now.mono_ms
@@ -144,7 +155,8 @@ class Machine:
 
     def is_drained(self) -> bool:
         """Tell whether, after Closing, all is sent and written that can be."""
-        return self._outbox.deadline_ms is None and not self._writing.is_busy()
+        is_empty = self._outbox.deadline_ms is None and not self._writing.is_busy()
+        return self._closing and is_empty
 
     @property
     def unstored(self) -> int:
@@ -170,7 +182,7 @@ class Machine:
             self._get_round_deadline_ms(now) - offset,
             self._outbox.deadline_ms,
             self._writing.get_deadline_ms(),
-            self._settling[0][0] if self._settling else None,
+            self._settling[0][0] if self._settling and not self._closing else None,
             self._journal_retry_ms,
         )
         return min(deadline for deadline in deadlines if deadline is not None)
@@ -203,7 +215,6 @@ class Machine:
                 self._process_journal_recovered(now)
             case ev.Closing():
                 self._closing = True
-                self._outbox.hurry(now.mono_ms)
                 self._writing.hurry(now.mono_ms)
             case ev.Tick():
                 pass
@@ -226,6 +237,8 @@ class Machine:
             # Any record does: the engine says JournalRecovered when one was taken.
             self._journal_retry_ms = now.mono_ms + JOURNAL_RETRY_MS
             self._remember(ev.RoundRecord(self._highest))
+        if self._closing:
+            self._outbox.hurry(now.mono_ms)
         if self._outbox.deadline_ms is not None and now.mono_ms >= self._outbox.deadline_ms:
             self._publish(now)
 
@@ -250,7 +263,7 @@ class Machine:
         if start > self._highest:
             self._highest = start
             self._remember(ev.RoundRecord(start))
-        is_boot_round = self._entered is None
+        is_boot_round = self._entered is None and start * 1000 < self._started_ms
         self._entered = start
         self._entered_mono_ms = now.mono_ms
         is_member = self._me in document.index_by_address
@@ -268,7 +281,7 @@ class Machine:
     def _forget(self, wall_s: int, now: Now) -> None:
         self._forget_ms = now.mono_ms + _HOUR_MS
         self._remember(ev.Forget(wall_s - JOURNAL_AGE_S))
-        oldest = self._highest - 10 * self._chain.newest.interval
+        oldest = self._highest - 10 * max(document.interval for document in self._chain.documents)
         self._votes = {
             key: vote for key, vote in self._votes.items() if vote.report.round >= oldest
         }
@@ -325,11 +338,14 @@ class Machine:
         round_.fetching = False
         if round_.document.get_round(observation.observed_at) != event.round:
             # It took until the next round: a price of another moment.
-            round_.not_observed = "late"
-            self._note(NoteKind.NOT_OBSERVED, pair=round_.pair, round=round_.start, reason="late")
+            self._process_no_observation(ev.NotObserved(round_.pair, round_.start, "late"))
+            return
+        terms = round_.document.terms_by_pair[round_.pair]
+        if not terms.min_price <= observation.price <= terms.max_price:
+            # Everybody would reject our report, and hold it against us.
+            self._process_no_observation(ev.NotObserved(round_.pair, round_.start, "price_range"))
             return
         round_.observation = observation
-        terms = round_.document.terms_by_pair[round_.pair]
         self._note(
             NoteKind.OBSERVED,
             pair=round_.pair,
@@ -343,7 +359,6 @@ class Machine:
         round_ = self._rounds.get((event.pair, event.round))
         if round_ is not None:
             round_.fetching = False
-            round_.not_observed = event.reason
         self._note(NoteKind.NOT_OBSERVED, pair=event.pair, round=event.round, reason=event.reason)
 
     # --- propose ------------------------------------------------------------------------------
@@ -458,7 +473,7 @@ class Machine:
         if vote is not None and vote.id != tally.id:
             return _Decision.NEVER, "voted"
         obstacle = self._find_signing_obstacle(round_, now)
-        if obstacle == "closed_round" and round_.observation is None:
+        if obstacle == "closed_round" and round_.fetches and round_.observation is None:
             return _Decision.NEVER, "no_observation"
         if obstacle is not None:
             waits = obstacle in ("early", "journal")
@@ -491,23 +506,31 @@ class Machine:
             self._process_verdict(Verdict(action, error.reason), event.author)
             return
         for entry in envelope.entries:
-            self._process_verdict(self._process_entry(entry, now), event.author, entry.report)
+            verdict = self._process_entry(entry, now)
+            if not self._process_verdict(verdict, event.author, entry.report):
+                return
         for heartbeat in envelope.heartbeats:
             document = self._chain.find(heartbeat.epoch)
             verdict = check_heartbeat(heartbeat, document, event.author)
             if verdict.action is Action.ACCEPT:
                 self._presence.process_heartbeat(heartbeat, now.mono_ms)
-            self._process_verdict(verdict, event.author)
+            if not self._process_verdict(verdict, event.author):
+                return
         for receipt in envelope.receipts:
             verdict = check_receipt(receipt, self._chain.newest, event.author)
             if verdict.action is Action.ACCEPT:
                 self._process_receipt(receipt, now)
-            self._process_verdict(verdict, event.author)
+            if not self._process_verdict(verdict, event.author):
+                return
 
-    def _process_verdict(self, verdict: Verdict, author: str, report: Report | None = None) -> None:
-        """Tell of what was not accepted; cut off who cannot have sent it in good faith."""
+    def _process_verdict(self, verdict: Verdict, author: str, report: Report | None = None) -> bool:
+        """Tell of what was not accepted; cut off who cannot have sent it in good faith.
+
+        Return False after a rejection: what else a liar put into the message is not worth the
+        curve operations.
+        """
         if verdict.action is Action.ACCEPT:
-            return
+            return True
         rejected = verdict.action is Action.REJECT
         self._note(
             NoteKind.REJECTED if rejected else NoteKind.IGNORED,
@@ -518,6 +541,7 @@ class Machine:
         )
         if rejected:
             self._effects.append(ev.Penalize(author, verdict.reason))
+        return not rejected
 
     def _process_entry(self, entry: Entry, now: Now) -> Verdict:
         report = entry.report
@@ -585,7 +609,7 @@ class Machine:
             self._unsigned_votes.pop(tally.id, None)
         for tally in unproven:
             del self._tallies[tally.id]
-            self._receipted.discard(tally.id)
+            self._receipted.pop(tally.id, None)
         if round_.is_expected and len(unproven) == len(round_.tallies):
             best = max((len(tally.signatures) for tally in unproven), default=0)
             reason = "split" if len(unproven) > 1 else "short" if unproven else "no_proposal"
@@ -601,6 +625,8 @@ class Machine:
     # --- settle and store ---------------------------------------------------------------------
 
     def _settle(self, now: Now) -> None:
+        if self._closing:
+            return  # the others write it, or our next life does
         while self._settling and self._settling[0][0] <= now.mono_ms:
             due_ms, id_ = heappop(self._settling)
             tally = self._tallies.get(id_)
@@ -610,15 +636,15 @@ class Machine:
             if len(tally.signatures) > tally.document.minimum_signers:
                 self._remember_proven(tally)
             self._note_tally(NoteKind.SETTLED, tally, ms=now.mono_ms - tally.last_signer_ms)
+            vouched = self._receipted.pop(id_, None)
             if self._me not in self._chain.newest.index_by_address:
                 self._finish(id_)
             elif len(self._writing) >= WAITING_MAX:
                 # It stays in the journal and is taken up at the next start.
                 self._note_tally(NoteKind.POISON, tally, reason="too_many_waiting")
+                self._finish(id_)
             else:
-                receipted = id_ in self._receipted
-                self._receipted.discard(id_)
-                self._writing.add(self._make_row(tally), now, receipted=receipted)
+                self._writing.add(self._make_row(tally), now, vouched=vouched)
 
     def _make_row(self, tally: Tally) -> StoredRow:
         report = tally.report
@@ -638,13 +664,14 @@ class Machine:
         return self._presence.get_writers(self._chain.newest, store, mono_ms)
 
     def _write(self, now: Now) -> None:
-        rows = self._writing.take_batch(now.mono_ms)
+        rows = self._writing.take_batch(now)
         if rows:
             self._effects.append(ev.Write(rows))
 
     def _process_stored(self, event: ev.Stored, now: Now) -> None:
         inserted = set(event.inserted)
-        for row in self._writing.process_written(event.ids):
+        rows, news = self._writing.process_written(event.ids)
+        for row in rows:
             self._remember(ev.StoredRecord(row.id, confirmed=True))
             if row.id in inserted:
                 tally = self._tallies[row.id]
@@ -654,8 +681,8 @@ class Machine:
                 )
             self._finish(row.id)
         store = self._writing.store
-        if store is not None and event.ids:
-            receipt = Receipt(self._me, store, max(0, now.wall_ms), event.ids, _UNSIGNED)
+        if store is not None and news:
+            receipt = Receipt(self._me, store, max(0, now.wall_ms), news, _UNSIGNED)
             self._ask_signature(receipt)
 
     def _finish(self, id_: bytes) -> None:
@@ -673,16 +700,16 @@ class Machine:
 
     def _process_receipt(self, receipt: Receipt, now: Now) -> None:
         """Somebody says that these ids are written: wait, and look again later."""
-        if receipt.store != self._writing.store or receipt.writer == self._me:
+        if self._writing.store not in (None, receipt.store) or receipt.writer == self._me:
             return
         for id_ in receipt.ids:
             tally = self._tallies.get(id_)
             if tally is None:
                 continue
-            if self._writing.process_receipt(id_, now.mono_ms):
+            if self._writing.process_receipt(id_, receipt.store, now.mono_ms):
                 self._remember(ev.StoredRecord(id_, confirmed=False))
             elif id_ not in self._settled:
-                self._receipted.add(id_)
+                self._receipted[id_] = receipt.store
             self._note_tally(NoteKind.RECEIPT, tally, member=receipt.writer)
 
     def _process_store_up(self, event: ev.StoreUp, now: Now) -> None:
@@ -691,10 +718,14 @@ class Machine:
         self._note(NoteKind.STORE_UP, id=event.store)
 
     def _process_store_down(self, event: ev.StoreDown, now: Now) -> None:
+        # The failed write and the connection's watcher both tell of the same trouble.
+        is_news = self._writing.store is not None or event.reason != self._store_trouble
         if self._writing.store is not None:
             self._beat_ms = now.mono_ms
         self._writing.process_down()
-        self._note(NoteKind.STORE_DOWN, reason=event.reason)
+        self._store_trouble = event.reason
+        if is_news:
+            self._note(NoteKind.STORE_DOWN, reason=event.reason)
 
     # --- journal ------------------------------------------------------------------------------
 
@@ -749,7 +780,7 @@ class Machine:
             if confirmed:
                 self._finish(tally.id)
             else:
-                self._writing.add(self._make_row(tally), now, receipted=True)
+                self._writing.add(self._make_row(tally), now, trusted=True)
 
     # --- be seen alive ------------------------------------------------------------------------
 

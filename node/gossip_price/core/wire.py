@@ -16,6 +16,7 @@ from gossip_price.core.types import Bytes20, Bytes32, Bytes65, Entry, UInt
 from gossip_price.crypto import StructType
 
 WIRE_VERSION: Final = 1
+VERSION_CHARS_MAX: Final = 64
 
 HEARTBEAT_TYPE: Final = StructType(
     "Heartbeat(address member,uint64 boot,uint64 sequence,bytes32 epoch,uint64 clockMs,"
@@ -46,7 +47,7 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     epoch: Bytes32
     clock_ms: UInt
     store: Bytes32
-    version: Annotated[str, Meta(max_length=64)]
+    version: Annotated[str, Meta(max_length=VERSION_CHARS_MAX)]
     signature: Bytes65
 
     def compute_digest(self, separator: bytes) -> bytes:

@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from enum import Enum
 from heapq import heappop, heappush
+from itertools import islice
 from typing import Final
 
 from gossip_price.core.limits import (
     BATCH_ROWS_MAX,
     POISON_RETRY_MS,
     RECEIPT_TRUST_MS,
+    ROLL_CALL_MS,
     WRITE_GATHER_MS,
     WRITE_SLOT_S,
     WRITER_STEP_MS,
@@ -25,11 +27,10 @@ from gossip_price.core.rounds import order_writers
 from gossip_price.core.types import Now, StoredRow
 
 Eligible = Callable[[bytes, int], Iterable[bytes]]
-"""(store id, mono_ms) → addresses of the members that may write to this store, us included."""
-
+"""(store id, mono_ms) → addresses of the members that may write to this store."""
 
 #: A time that is on no schedule.
-_IN_FLIGHT_MS: Final = -1
+_UNSCHEDULED_MS: Final = -1
 
 
 class _Status(Enum):
@@ -39,12 +40,14 @@ class _Status(Enum):
 
 
 class _Pending:
-    __slots__ = ("due_ms", "row", "status")
+    __slots__ = ("due_ms", "row", "status", "vouched")
 
     def __init__(self, row: StoredRow) -> None:
         self.row = row
         self.status = _Status.WAITING
-        self.due_ms = 0
+        self.due_ms = _UNSCHEDULED_MS
+        #: The store that somebody's receipt named.
+        self.vouched: bytes | None = None
 
 
 class Writing:
@@ -58,8 +61,11 @@ class Writing:
         self._eligible = eligible
         self._pending: dict[bytes, _Pending] = {}
         self._heap: list[tuple[int, bytes]] = []
+        self._trusted: dict[bytes, None] = {}
+        self._trusted_ms: int | None = None
         self._halves: list[tuple[bytes, ...]] = []
         self._in_flight: tuple[bytes, ...] = ()
+        self._roll_call_ms: int | None = None
         self.store: bytes | None = None
 
     def __len__(self) -> int:
@@ -68,50 +74,89 @@ class Writing:
     def __contains__(self, id_: bytes) -> bool:
         return id_ in self._pending
 
-    def add(self, row: StoredRow, now: Now, *, receipted: bool = False) -> None:
-        """Take a settled row. `receipted`: a member already vouched that it is written."""
-        pending = self._pending[row.id] = _Pending(row)
-        if receipted:
-            self._schedule(pending, _Status.TRUSTED, now.mono_ms + RECEIPT_TRUST_MS)
-        else:
-            delay = WRITE_GATHER_MS + self._compute_delay_ms(row.report.round, now.mono_ms)
-            self._schedule(pending, _Status.WAITING, now.mono_ms + delay)
+    def add(
+        self,
+        row: StoredRow,
+        now: Now,
+        *,
+        trusted: bool = False,
+        vouched: bytes | None = None,
+    ) -> None:
+        """Take a settled row.
 
-    def process_receipt(self, id_: bytes, mono_ms: int) -> bool:
-        """Somebody vouches for this id; tell whether it was waiting."""
+        `trusted`: an earlier life of ours believed a receipt for it; `vouched`: a receipt that
+        came before it settled named this store.
+        """
+        pending = self._pending[row.id] = _Pending(row)
+        pending.vouched = vouched
+        if trusted or (vouched is not None and vouched == self.store):
+            self._trust(pending, now.mono_ms)
+        elif self.store is not None and self._roll_call_ms is None:
+            delay_ms = self._compute_delay_ms(row.report.round, now.mono_ms)
+            self._schedule(pending, now.mono_ms + WRITE_GATHER_MS + delay_ms)
+
+    def process_receipt(self, id_: bytes, store: bytes, mono_ms: int) -> bool:
+        """Somebody vouches for this id; tell whether it was waiting and is not any more."""
         pending = self._pending.get(id_)
         if pending is None or pending.status is not _Status.WAITING:
             return False
-        self._schedule(pending, _Status.TRUSTED, mono_ms + RECEIPT_TRUST_MS)
+        if self.store is None:
+            # Our own way to the database is down, not everybody's; we shall see which it is.
+            pending.vouched = store
+        if store != self.store:
+            return False
+        pending.vouched = store
+        self._trust(pending, mono_ms)
         return True
 
     def process_up(self, store: bytes, now: Now) -> None:
-        """The database answers: ranks start anew for everything that waits."""
+        """The database answers. Who writes what waits is decided once the others were heard.
+
+        Their heartbeats must name this store before they have a rank; deciding at once, each
+        would find itself alone, and all would write.
+        """
         self.process_down()
         self.store = store
-        slot = now.wall_ms // 1000 // WRITE_SLOT_S * WRITE_SLOT_S
-        due_ms = now.mono_ms + self._compute_delay_ms(slot, now.mono_ms)
-        for pending in self._pending.values():
+        self._roll_call_ms = now.mono_ms + ROLL_CALL_MS
+        for id_, pending in self._pending.items():
             if pending.status is _Status.WAITING:
-                self._schedule(pending, _Status.WAITING, due_ms)
+                pending.due_ms = _UNSCHEDULED_MS
+                if pending.vouched == store:
+                    self._trust(pending, now.mono_ms)
+            elif pending.status is _Status.TRUSTED and pending.vouched not in (None, store):
+                # What stands in another database does not stand in this one.
+                pending.status = _Status.WAITING
+                self._trusted.pop(id_, None)
 
     def process_down(self) -> None:
         """The database does not answer: the batch under way may or may not be written."""
         self.store = None
+        self._roll_call_ms = None
         for id_ in (*self._in_flight, *(id_ for half in self._halves for id_ in half)):
             if id_ in self._pending:
                 self._pending[id_].status = _Status.WAITING
+                self._pending[id_].due_ms = _UNSCHEDULED_MS
+                self._trusted.pop(id_, None)
         self._in_flight = ()
         self._halves.clear()
 
-    def process_written(self, ids: Iterable[bytes]) -> list[StoredRow]:
-        """Our batch was written; return its rows, which are done."""
-        self._in_flight = ()
-        done = (self._pending.pop(id_, None) for id_ in ids)
-        return [pending.row for pending in done if pending is not None]
+    def process_written(self, ids: tuple[bytes, ...]) -> tuple[list[StoredRow], tuple[bytes, ...]]:
+        """Our batch was written; return its rows, which are done, and the ids that are news.
+
+        No news is what somebody's receipt had told everybody already.
+        """
+        if ids == self._in_flight:
+            self._in_flight = ()
+        done = [self._pending.pop(id_) for id_ in ids if id_ in self._pending]
+        for pending in done:
+            self._trusted.pop(pending.row.id, None)
+        news = tuple(p.row.id for p in done if p.status is not _Status.TRUSTED)
+        return [pending.row for pending in done], news
 
     def process_refused(self, ids: tuple[bytes, ...], mono_ms: int) -> bytes | None:
         """Our batch was refused: halve it, or return the id of the one row that is poison."""
+        if ids != self._in_flight:
+            return None  # of before an outage: its rows are scheduled anew already
         self._in_flight = ()
         if len(ids) > 1:
             middle = len(ids) // 2
@@ -119,35 +164,30 @@ class Writing:
             return None
         pending = self._pending.get(ids[0])
         if pending is not None:
-            self._schedule(pending, _Status.POISON, mono_ms + POISON_RETRY_MS)
+            self._trusted.pop(ids[0], None)
+            pending.status = _Status.POISON
+            self._schedule(pending, mono_ms + POISON_RETRY_MS)
         return ids[0]
 
     def hurry(self, mono_ms: int) -> None:
         """We are leaving: what waits is due now, whoever's turn it is."""
-        for pending in self._pending.values():
-            if pending.status is _Status.WAITING:
-                self._schedule(pending, _Status.WAITING, mono_ms)
+        self._roll_call_ms = None
+        for id_, pending in self._pending.items():
+            if pending.status is _Status.WAITING and id_ not in self._in_flight:
+                self._schedule(pending, mono_ms)
 
-    def take_batch(self, mono_ms: int) -> tuple[StoredRow, ...]:
+    def take_batch(self, now: Now) -> tuple[StoredRow, ...]:
         """Return the rows to write now, by id; empty while nothing is due or one is under way."""
         if self.store is None or self._in_flight:
             return ()
+        if self._roll_call_ms is not None and now.mono_ms >= self._roll_call_ms:
+            self._assign_ranks(now)
         ids: list[bytes] = []
         while self._halves and not ids:
             ids = [id_ for id_ in self._halves.pop(0) if id_ in self._pending]
-        if not ids:
-            # Once one is due, those that would be within the gathering time go with it.
-            horizon_ms = mono_ms
-            while len(ids) < BATCH_ROWS_MAX and (due := self._peek()) is not None:
-                if due > horizon_ms:
-                    break
-                horizon_ms = mono_ms + WRITE_GATHER_MS
-                id_ = heappop(self._heap)[1]
-                self._pending[id_].due_ms = _IN_FLIGHT_MS
-                ids.append(id_)
-            ids.sort()
-        self._in_flight = tuple(ids)
-        return tuple(self._pending[id_].row for id_ in ids)
+        ids = ids or self._take_due(now.mono_ms) or self._take_trusted(now.mono_ms)
+        self._in_flight = tuple(sorted(ids))
+        return tuple(self._pending[id_].row for id_ in self._in_flight)
 
     def is_busy(self) -> bool:
         """Tell whether a batch is under way, or rows wait while the database answers."""
@@ -158,10 +198,52 @@ class Writing:
         """Return when the next row is due; None while there is nothing to do or no way to."""
         if self.store is None or self._in_flight:
             return None
-        return 0 if self._halves else self._peek()
+        if self._halves:
+            return 0
+        deadlines = (self._roll_call_ms, self._peek(), self._trusted_ms)
+        return min((due for due in deadlines if due is not None), default=None)
 
-    def _schedule(self, pending: _Pending, status: _Status, due_ms: int) -> None:
-        pending.status = status
+    def _take_due(self, mono_ms: int) -> list[bytes]:
+        """Take what is due and, once one is, what would be within the gathering time."""
+        ids: list[bytes] = []
+        horizon_ms = mono_ms
+        while len(ids) < BATCH_ROWS_MAX and (due_ms := self._peek()) is not None:
+            if due_ms > horizon_ms:
+                break
+            horizon_ms = mono_ms + WRITE_GATHER_MS
+            id_ = heappop(self._heap)[1]
+            self._pending[id_].due_ms = _UNSCHEDULED_MS
+            ids.append(id_)
+        return ids
+
+    def _take_trusted(self, mono_ms: int) -> list[bytes]:
+        """Take all that only receipts vouch for, once the first is due: few large statements."""
+        if self._trusted_ms is None or mono_ms < self._trusted_ms:
+            return []
+        ids = list(islice(self._trusted, BATCH_ROWS_MAX))
+        for id_ in ids:
+            del self._trusted[id_]
+        if not self._trusted:
+            self._trusted_ms = None
+        return ids
+
+    def _trust(self, pending: _Pending, mono_ms: int) -> None:
+        pending.status = _Status.TRUSTED
+        pending.due_ms = _UNSCHEDULED_MS
+        self._trusted[pending.row.id] = None
+        if self._trusted_ms is None:
+            self._trusted_ms = mono_ms + RECEIPT_TRUST_MS
+
+    def _assign_ranks(self, now: Now) -> None:
+        """Let one member write what waited, and the next ones only if it does not."""
+        self._roll_call_ms = None
+        slot = now.wall_ms // 1000 // WRITE_SLOT_S * WRITE_SLOT_S
+        due_ms = now.mono_ms + self._compute_delay_ms(slot, now.mono_ms)
+        for pending in self._pending.values():
+            if pending.status is _Status.WAITING:
+                self._schedule(pending, due_ms)
+
+    def _schedule(self, pending: _Pending, due_ms: int) -> None:
         pending.due_ms = due_ms
         heappush(self._heap, (due_ms, pending.row.id))
 

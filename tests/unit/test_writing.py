@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from gossip_price.core.limits import BATCH_ROWS_MAX, RECEIPT_TRUST_MS, ROLL_CALL_MS
+from gossip_price.core.types import Now, StoredRow
+from gossip_price.core.writing import Writing
+from networks import START, make_network
+
+ME = b"m" * 20
+STORE = b"S" * 32
+ROWS = make_network(4).rows(20)
+
+
+def at(mono_ms: int) -> Now:
+    return Now(START * 1000 + mono_ms, mono_ms)
+
+
+def make_writing(*others: bytes, up: bool = True) -> Writing:
+    writing = Writing(ME, lambda store, mono_ms: [ME, *others])
+    if up:
+        writing.process_up(STORE, at(0))
+        writing.take_batch(at(ROLL_CALL_MS))
+    return writing
+
+
+def get_ids(rows: tuple[StoredRow, ...]) -> list[bytes]:
+    return [row.id for row in rows]
+
+
+def test_what_only_receipts_vouch_for_is_checked_together_within_the_hour() -> None:
+    writing = make_writing()
+    for minute, row in enumerate(ROWS):
+        writing.add(row, at(minute * 60_000), vouched=STORE)
+    assert writing.get_deadline_ms() == RECEIPT_TRUST_MS
+    assert writing.take_batch(at(RECEIPT_TRUST_MS - 1)) == ()
+    batch = writing.take_batch(at(RECEIPT_TRUST_MS))
+    assert get_ids(batch) == sorted(row.id for row in ROWS)
+    rows, news = writing.process_written(tuple(get_ids(batch)))
+    assert len(rows) == len(ROWS)
+    assert news == ()  # everybody has heard of them
+    assert writing.get_deadline_ms() is None
+
+
+def test_after_an_outage_nobody_writes_before_the_roll_call() -> None:
+    writing = make_writing(up=False)
+    for row in ROWS:
+        writing.add(row, at(0))
+    assert writing.get_deadline_ms() is None
+    writing.process_up(STORE, at(1_000))
+    assert writing.get_deadline_ms() == 1_000 + ROLL_CALL_MS
+    assert writing.take_batch(at(1_000 + ROLL_CALL_MS - 1)) == ()
+    assert len(writing.take_batch(at(1_000 + ROLL_CALL_MS))) == len(ROWS)
+
+
+def test_a_row_that_settles_during_the_roll_call_waits_for_it_too() -> None:
+    writing = make_writing(up=False)
+    writing.process_up(STORE, at(0))
+    writing.add(ROWS[0], at(100))
+    assert writing.take_batch(at(ROLL_CALL_MS - 1)) == ()
+    assert get_ids(writing.take_batch(at(ROLL_CALL_MS))) == [ROWS[0].id]
+
+
+def test_an_answer_of_before_an_outage_does_not_free_the_batch_of_after_it() -> None:
+    writing = make_writing()
+    for row in ROWS[:2]:
+        writing.add(row, at(4_000))
+    before = tuple(get_ids(writing.take_batch(at(9_000))))
+    writing.process_down()
+    writing.process_up(STORE, at(10_000))
+    writing.add(ROWS[2], at(10_000))
+    after = writing.take_batch(at(20_000))
+    assert len(after) == 3
+    rows, _ = writing.process_written(before)
+    assert tuple(get_ids(tuple(rows))) == before
+    writing.add(ROWS[3], at(20_000))
+    assert writing.take_batch(at(99_000)) == ()
+    assert writing.process_refused(before, 20_000) is None
+    assert writing.take_batch(at(99_000)) == ()
+    writing.process_written(tuple(get_ids(after)))
+    assert get_ids(writing.take_batch(at(99_000))) == [ROWS[3].id]
+
+
+def test_a_refused_batch_is_halved_until_one_row_is_left() -> None:
+    writing = make_writing()
+    for row in ROWS[:8]:
+        writing.add(row, at(4_000))
+    poison, written, refusals = ROWS[5].id, set(), 0
+    while batch := writing.take_batch(at(9_000)):
+        ids = tuple(get_ids(batch))
+        if poison in ids:
+            refusals += 1
+            named = writing.process_refused(ids, 9_000)
+            assert named == (poison if ids == (poison,) else None)
+        else:
+            writing.process_written(ids)
+            written |= set(ids)
+    assert written == {row.id for row in ROWS[:8]} - {poison}
+    assert refusals == 4
+    assert poison in writing
+
+
+def test_a_batch_is_bounded_and_the_rest_follows() -> None:
+    rows = [*ROWS]
+    writing = make_writing()
+    for index in range(BATCH_ROWS_MAX + 10):
+        id_ = index.to_bytes(32, "big")
+        row = rows[0]
+        writing.add(StoredRow(id_, row.report, row.signatures, 0, (), None, row.writer), at(4_000))
+    first = writing.take_batch(at(9_000))
+    assert len(first) == BATCH_ROWS_MAX
+    writing.process_written(tuple(get_ids(first)))
+    assert len(writing.take_batch(at(9_000))) == 10

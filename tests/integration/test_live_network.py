@@ -42,11 +42,11 @@ def start_postgres(folder: Path) -> tuple[EmbeddedPostgres, str]:
     return server, server.start()
 
 
-def test_prices_flow_through_kills_and_every_row_is_proven(tmp_path: Path) -> None:
+def test_prices_flow_through_kills_and_every_row_is_proven(place: Path) -> None:
     """A node and the bootstrap are killed while prices flow; then Ctrl-C, and a second start."""
-    server, url = start_postgres(tmp_path / "postgres")
+    server, url = start_postgres(place / "postgres")
     port = find_free_ports(5)
-    options = (*QUICK, "--port", str(port), "--data", str(tmp_path / "data"), "--database", url)
+    options = (*QUICK, "--port", str(port), "--data", str(place / "data"), "--database", url)
     try:
         with LiveNetwork(*options, port=port) as network:
             network.wait_for_stored(3)
@@ -76,7 +76,7 @@ def test_prices_flow_through_kills_and_every_row_is_proven(tmp_path: Path) -> No
         assert all("simulated" in str(row["source"]) for row in rows)
         rounds = [row["round"] for row in rows]
         assert len(set(rounds)) == len(rounds), "a round has two proven prices"
-        trusted = str(tmp_path / "data" / "network.json")
+        trusted = str(place / "data" / "network.json")
         proof = run_command("verify", "--database", url, "--network", trusted)
         assert proof.returncode == 0, proof.stdout + proof.stderr
 
@@ -89,12 +89,12 @@ def test_prices_flow_through_kills_and_every_row_is_proven(tmp_path: Path) -> No
 
 
 def test_what_is_proven_while_the_database_is_away_is_stored_when_it_is_back(
-    tmp_path: Path,
+    place: Path,
 ) -> None:
     """The database is down at the start and in the middle; every proven price is stored once."""
-    server, url = start_postgres(tmp_path / "postgres")
+    server, url = start_postgres(place / "postgres")
     port = find_free_ports(5)
-    options = (*QUICK, "--port", str(port), "--data", str(tmp_path / "data"), "--database", url)
+    options = (*QUICK, "--port", str(port), "--data", str(place / "data"), "--database", url)
     try:
         with LiveNetwork(*options, "--mode", "every-node", port=port) as network:
             network.wait_for_stored(4)
@@ -128,12 +128,12 @@ def test_what_is_proven_while_the_database_is_away_is_stored_when_it_is_back(
         server.stop()
 
 
-def test_up_takes_the_example_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_up_takes_the_example_file_and_leaves_nothing_behind(place: Path) -> None:
     """Embedded Postgres, the example resource, and an end by SIGKILL of the supervisor itself."""
     example = Path(__file__).parents[2] / "examples" / "network.yaml"
     port = find_free_ports(5)
     with LiveNetwork(
-        "-f", str(example), *QUICK, "--port", str(port), "--data", str(tmp_path / "data"), port=port
+        "-f", str(example), *QUICK, "--port", str(port), "--data", str(place / "data"), port=port
     ) as network:
         network.wait_for_stored(1)
         children = network.get_children()

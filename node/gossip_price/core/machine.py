@@ -163,6 +163,10 @@ class Machine:
         """How many settled prices we have not seen written by ourselves."""
         return len(self._writing)
 
+    def count_reports(self) -> int:
+        """Return how many reports are in memory, proven or not."""
+        return len(self._tallies)
+
     def get_writers(self, store: bytes, mono_ms: int) -> list[bytes]:
         """Return the addresses of the members whose heartbeats, still fresh, name this store."""
         return self._presence.get_writers(self._chain.newest, store, mono_ms)

@@ -160,6 +160,13 @@ class Node:
     tick_ms: int = -1
     turns_taken: int = 0
     turns_left: int | None = None
+    lost_journals: list[FakeJournal] = field(default_factory=list)
+
+    @property
+    def past_votes(self) -> list[ev.Vote]:
+        """Every vote of every life, those on lost volumes too."""
+        journals = (*self.lost_journals, self.journal)
+        return [vote for journal in journals for vote in journal.votes.values()]
 
     def get_notes(self, kind: NoteKind) -> list[Note]:
         return [note for note in self.notes if note.kind is kind]
@@ -184,7 +191,9 @@ class World:
         clock_errors_ms: Sequence[int] = (),
         store_up: bool = True,
         chain: EpochChain | None = None,
+        version: str = "test",
     ) -> None:
+        self.version = version
         self.network = network
         self.chain = chain or EpochChain([network.document])
         self.table = FakeTable()
@@ -214,12 +223,16 @@ class World:
             if node.alive:
                 self._begin(node)
 
+    def make_turns(self, node: Node) -> Turns:
+        """Make a node's machine anew, from its journal and with the chain as it is now."""
+        return self._make_turns(node.journal, node.signer, node.clock_error_ms)
+
     def _make_turns(self, journal: FakeJournal, signer: KeySigner, error_ms: int) -> Turns:
         machine = Machine(
             chain=self.chain,
             me=signer.address,
             boot_ms=self.wall_ms + error_ms,
-            version="test",
+            version=self.version,
             remembered=journal.load(),
             now=Now(self.wall_ms + error_ms, self.mono_ms),
         )
@@ -255,11 +268,21 @@ class World:
         """Start the node's next life from its journal, or from an empty one."""
         node = self.nodes[index]
         if lost_volume:
+            node.lost_journals.append(node.journal)
             node.journal = FakeJournal(self.wall_ms + node.clock_error_ms)
-        node.turns = self._make_turns(node.journal, node.signer, node.clock_error_ms)
+        node.turns = self.make_turns(node)
         node.alive = True
         node.tick_ms = -1
         self._begin(node)
+
+    def give_store(self, index: int, store: bytes) -> None:
+        """Tell one node that the database answers, by this name."""
+        self.give(index, ev.StoreUp(store))
+
+    def get_writers_known_to(self, index: int) -> set[int]:
+        """Return the members whose heartbeats made them writers of the store, for one node."""
+        addresses = self.nodes[index].turns.machine.get_writers(STORE, self.mono_ms)
+        return {self.network.document.index_by_address[address] for address in addresses}
 
     def set_store(self, *, up: bool) -> None:
         self.table.up = up

@@ -105,9 +105,15 @@ async def test_a_penalized_peer_is_cut_and_refused_for_a_while() -> None:
         await until_heard(offender, [hub], b"served")
 
 
-def _message(**fields: object) -> bytes:
-    topic = name_message_topic(NETWORK)
-    message = rpc_pb2.Message(topicIDs=[topic], **{"data": b"x", "seqno": b"1" * 8, **fields})
+def _message(author: bytes, key: bytes) -> bytes:
+    message = rpc_pb2.Message(
+        topicIDs=[name_message_topic(NETWORK)],
+        from_id=author,
+        key=key,
+        data=b"x",
+        seqno=b"1",
+        signature=b"s",
+    )
     return bytes(rpc_pb2.RPC(publish=[message]).SerializeToString())
 
 
@@ -115,8 +121,8 @@ def _message(**fields: object) -> bytes:
     "frame",
     [
         b"\xff\xff\xff\xff",
-        _message(from_id=b"", signature=b"s", key=b"k")[:120],
-        _message(from_id=b"\x12\x20ab", signature=b"s", key=b"\xff" * 8)[:120],
+        _message(author=b"", key=b"k"),
+        _message(author=b"\x12\x20ab", key=b"\xff" * 8),
     ],
     ids=["no protobuf", "no author", "no key"],
 )

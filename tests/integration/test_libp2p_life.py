@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from gossip_price.adapters.libp2p import LibP2pTransport, TransportFailedError
 from p2p_network import (
     MEMBERS,
     QUICK,
+    Running,
     admit_all,
     make_config,
     peer_id,
@@ -85,15 +87,20 @@ async def test_a_killed_peer_is_noticed_and_served_again_when_it_returns() -> No
                 await until(lambda: peer_id(2) not in hub.transport.get_peers())
 
 
+def sees(node: Running, peers: set[str]) -> bool:
+    """Whether exactly these peers are connected."""
+    return node.transport.get_peers() == peers
+
+
 def count_open_sockets_to(port: int) -> int:
     """Count this process's client sockets to a port, those that the other side closed too."""
     count = 0
     for each in gc.get_objects():
-        if isinstance(each, socket.socket) and each.fileno() != -1:
+        if isinstance(each, socket.socket) and each.family == socket.AF_INET:
             try:
                 count += each.getpeername()[1] == port
             except OSError:
-                continue  # a listener, or a socket of another family
+                continue  # closed, or a listener
     return count
 
 
@@ -130,9 +137,7 @@ async def test_a_newcomer_that_knows_only_the_bootstrap_finds_all_others() -> No
         ]
         everybody = {peer_id(number) for number in range(1, 6)}
         for node, number in zip(others, range(2, 6), strict=True):
-            await until(
-                lambda n=node, k=number: n.transport.get_peers() == everybody - {peer_id(k)}
-            )
+            await until(partial(sees, node, everybody - {peer_id(number)}))
         newcomer = await stack.enter_async_context(run_node(6, bootstrap=(boot.address,)))
         await until(lambda: newcomer.transport.get_peers() == everybody)
         await until_heard(newcomer, others, b"I am new")

@@ -136,7 +136,7 @@ class Machine:
 
         self._outbox = Outbox()
         self._presence = Presence()
-        self._writing = Writing(me, self._get_writers)
+        self._writing = Writing(me, self.get_writers)
         self._store_trouble = ""
         self._sequence = 0
         self._beat_ms = now.mono_ms + HEARTBEAT_MS // 5
@@ -162,6 +162,14 @@ class Machine:
     def unstored(self) -> int:
         """How many settled prices we have not seen written by ourselves."""
         return len(self._writing)
+
+    def count_reports(self) -> int:
+        """Return how many reports are in memory, proven or not."""
+        return len(self._tallies)
+
+    def get_writers(self, store: bytes, mono_ms: int) -> list[bytes]:
+        """Return the addresses of the members whose heartbeats, still fresh, name this store."""
+        return self._presence.get_writers(self._chain.newest, store, mono_ms)
 
     def find_clock_problem(self, now: Now) -> str | None:
         """Say what is wrong with the clock: it is behind a round that was entered before."""
@@ -659,9 +667,6 @@ class Machine:
             spread_bp=observation.spread_bp if observation is not None else None,
             writer=self._me,
         )
-
-    def _get_writers(self, store: bytes, mono_ms: int) -> list[bytes]:
-        return self._presence.get_writers(self._chain.newest, store, mono_ms)
 
     def _write(self, now: Now) -> None:
         rows = self._writing.take_batch(now)

@@ -98,9 +98,10 @@ def count_open_sockets_to(port: int) -> int:
     for each in gc.get_objects():
         if isinstance(each, socket.socket) and each.family == socket.AF_INET:
             try:
-                count += each.getpeername()[1] == port
+                peer = each.getpeername()
             except OSError:
                 continue  # closed, or a listener
+            count += isinstance(peer, tuple) and peer[1] == port
     return count
 
 

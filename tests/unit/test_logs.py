@@ -40,7 +40,7 @@ def stream() -> Iterator[io.StringIO]:
     warnings.showwarning = show
     root.handlers[:] = handlers
     root.setLevel(level)
-    for name in ("httpx", "httpcore", "uvicorn", "libp2p", "asyncio", "multiaddr", "zeroconf"):
+    for name in ("httpx", "httpcore", "uvicorn", "asyncio", "multiaddr", "zeroconf"):
         logging.getLogger(name).setLevel(logging.NOTSET)
     structlog.reset_defaults()
 

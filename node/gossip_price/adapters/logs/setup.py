@@ -22,7 +22,7 @@ from gossip_price.network.keys import format_address
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 #: Libraries whose everyday lines (requests, connections, streams) say nothing to our readers.
-_QUIET: Final = ("httpx", "httpcore", "uvicorn", "libp2p", "asyncio", "multiaddr", "zeroconf")
+_QUIET: Final = ("httpx", "httpcore", "uvicorn", "asyncio", "multiaddr", "zeroconf")
 
 #: A password goes on to the last @ of the word: one that holds an unescaped @ is hidden whole.
 _URL_PASSWORD = re.compile(r"(postgres(?:ql)?(?:\+\w+)?://[^\s:/@]*):\S*@", re.IGNORECASE)

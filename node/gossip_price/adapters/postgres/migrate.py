@@ -6,7 +6,6 @@ leaves nothing behind; the lock is the transaction's own, which also holds behin
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
@@ -65,8 +64,6 @@ def _upgrade(connection: Connection) -> Migration:
     config.attributes["connection"] = connection
     head = cast("str", ScriptDirectory.from_config(config).get_current_head())
     if before is None or before < head:
-        # alembic's notes are for its own command line; ours says what was done.
-        logging.getLogger("alembic").setLevel(logging.WARNING)
         command.upgrade(config, "head")
     after = cast("str", _read_revision(connection))
     store_id: bytes = connection.execute(text("SELECT store_id FROM meta")).scalar_one()

@@ -3,7 +3,7 @@
 # PYTHON=… names the interpreter that .venv is made with (3.11 to 3.13).
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs clean
+.PHONY: help run test lint bench docs clean
 .DELETE_ON_ERROR:
 
 ARGS ?=
@@ -24,6 +24,9 @@ lint: .venv/.ready ## ruff, mypy strict, and the direction of imports
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+bench: .venv/.ready ## what a real network costs for each stored price
+	@exec .venv/bin/python benchmarks/network.py $(ARGS)
 
 docs: .venv/.ready ## write the pages that are made from the code
 	.venv/bin/python -m gossip_price.settings_page docs/configuration.md

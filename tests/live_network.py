@@ -170,6 +170,14 @@ class LiveNetwork:
                 return number
         return len(self.events)
 
+    def process_wait(self, seconds: float) -> None:
+        """Let the network run for a while; raise if it ends meanwhile."""
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return
+        raise AssertionError(f"`up` ended with {code}")
+
     def mark(self) -> int:
         """Return the number of events so far, to wait for what comes after."""
         with self._news:

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from gossip_price.network.document import DocumentError
+from gossip_price.network.epochs import EpochChain
+from networks import START, make_network
+
+FIRST = make_network(4)
+SECOND = FIRST.follow(start_index=4, members=5)
+THIRD = SECOND.follow(start_index=4, members=6)
+
+
+def test_each_second_has_the_epoch_that_started_last() -> None:
+    chain = EpochChain([FIRST.document, SECOND.document, THIRD.document])
+    assert chain.get_in_force(START - 1) is None
+    assert chain.get_in_force(START) is FIRST.document
+    assert chain.get_in_force(START + 59) is FIRST.document
+    assert chain.get_in_force(START + 60) is SECOND.document
+    assert chain.get_in_force(START + 10**9) is THIRD.document
+    assert chain.newest is THIRD.document
+
+
+def test_a_document_is_found_by_its_hash() -> None:
+    chain = EpochChain([FIRST.document, SECOND.document])
+    assert chain.find(SECOND.document.hash) is SECOND.document
+    assert chain.find(THIRD.document.hash) is None
+    assert chain.network_id.hex() == FIRST.document.network_id[2:]
+
+
+def change(**fields: Any) -> EpochChain:
+    return EpochChain([FIRST.document, msgspec.structs.replace(SECOND.document, **fields)])
+
+
+BROKEN: dict[str, tuple[dict[str, Any], str]] = {
+    "another network": ({"network_id": "0x" + "11" * 32}, "epoch 2: networkId differs"),
+    "a number left out": ({"epoch": 3}, "epoch 3: follows epoch 1, allowed: 2"),
+    "another predecessor": ({"previous": "0x" + "11" * 32}, "epoch 2: previous is not the hash"),
+    "no later start": ({"start": START}, "epoch 2: start is not after"),
+    "a round cut in two": ({"interval": 10, "start": START + 50}, "cuts a round of epoch 1 in two"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_link_is_named(case: str) -> None:
+    fields, said = BROKEN[case]
+    with pytest.raises(DocumentError, match=said):
+        change(**fields)
+
+
+def test_a_chain_in_the_wrong_order_is_refused() -> None:
+    with pytest.raises(DocumentError):
+        EpochChain([SECOND.document, FIRST.document])
+
+
+def test_a_chain_has_at_least_one_epoch() -> None:
+    with pytest.raises(DocumentError, match="epochs: none given"):
+        EpochChain([])
+
+
+def test_a_chain_may_begin_with_a_later_epoch() -> None:
+    assert EpochChain([SECOND.document, THIRD.document]).get_in_force(START) is None

@@ -39,9 +39,10 @@ from gossip_price.settings import Settings, SettingsError, check_against
 
 log = structlog.get_logger(__name__)
 
-#: Of the five seconds that a leaving process has: draining the machine, then everything else.
-DRAIN_S: Final = 2.0
-LEAVE_S: Final = 2.5
+#: Of the three seconds that `up` gives a node (Kubernetes gives more): draining the machine, then
+#: closing everything at once.
+DRAIN_S: Final = 1.0
+LEAVE_S: Final = 1.8
 #: The engine takes a turn at least at every heartbeat (5 s, 64 s at 256 members).
 STALLED_S: Final = 150
 

@@ -56,6 +56,26 @@ def test_a_clock_set_back_reopens_no_round(back_s: int, restart: bool) -> None:
         assert other.penalized == []
 
 
+@pytest.mark.parametrize(("back_s", "reason"), [(0, "closed_round"), (38, "closed_round")])
+def test_a_round_in_which_we_signed_nothing_is_not_signed_when_the_clock_comes_back(
+    back_s: int, reason: str
+) -> None:
+    first, *_, late = get_ranked(NETWORK, 0)
+    # Started within the round, it observed and proposed nothing: its vote is still free.
+    world = World(NETWORK, start_s=START + 5, alive=[late])
+    world.run_until(START + 40)
+    node = world.nodes[late]
+    node.clock_error_ms = -back_s * 1000
+    report = NETWORK.report(0, PRICE, first)
+    others = [member for member in range(4) if member not in (first, late)]
+    world.send(first, pack(NETWORK.entry(report, (first, *others))))
+    world.run_until(START + 41)
+    assert node.get_notes(NoteKind.PROVEN)
+    assert START not in {vote.report.round for vote in node.journal.votes.values()}
+    (withheld,) = [note for note in node.get_notes(NoteKind.WITHHELD) if note.round == START]
+    assert withheld.reason == reason
+
+
 def test_a_clock_that_is_behind_what_the_journal_saw_is_named() -> None:
     world = World(NETWORK)
     world.run_until(START + 62)

@@ -48,7 +48,7 @@ def check_promises(world: World) -> None:
 
 def count_turns(network: SampleNetwork, index: int) -> tuple[int, int]:
     """Return how many turns and transactions member `index` needs for the first round."""
-    world = World(network)
+    world = World(network, start_s=START - 2)
     world.run_until(START + 3)
     return world.nodes[index].turns_taken, world.nodes[index].journal.transactions
 
@@ -62,7 +62,7 @@ def test_killed_after_any_turn_a_node_contradicts_and_loses_nothing(index: int) 
     turns, _ = count_turns(NETWORK, index)
     assert turns >= 10
     for turn in range(turns):
-        world = World(NETWORK)
+        world = World(NETWORK, start_s=START - 2)
         world.nodes[index].turns_left = turn
         world.run_until(START + 3)
         assert not world.nodes[index].alive
@@ -70,6 +70,8 @@ def test_killed_after_any_turn_a_node_contradicts_and_loses_nothing(index: int) 
         world.run_until(END)
         check_promises(world)
         assert START in {row.report.round for row in world.get_rows()}
+        # It remembered by itself what the journal would have refused.
+        assert not world.nodes[index].get_notes(NoteKind.JOURNAL_FAILED)
 
 
 @pytest.mark.parametrize("reaches_disk", [False, True])
@@ -80,7 +82,7 @@ def test_killed_within_any_write_a_node_contradicts_and_loses_nothing(
     _, transactions = count_turns(NETWORK, index)
     assert transactions >= 3
     for transaction in range(transactions):
-        world = World(NETWORK)
+        world = World(NETWORK, start_s=START - 2)
         world.nodes[index].journal.cut = (transaction, reaches_disk)
         world.run_until(START + 3)
         assert not world.nodes[index].alive
@@ -88,6 +90,8 @@ def test_killed_within_any_write_a_node_contradicts_and_loses_nothing(
         world.run_until(END)
         check_promises(world)
         assert START in {row.report.round for row in world.get_rows()}
+        # It remembered by itself what the journal would have refused.
+        assert not world.nodes[index].get_notes(NoteKind.JOURNAL_FAILED)
 
 
 @pytest.mark.parametrize("after_s", [0.6, 5, 31, 31.5, 36])
@@ -166,8 +170,8 @@ def test_a_vote_that_met_a_full_disk_is_kept_when_another_proposal_comes() -> No
     world.run_until(START + 5)
     node.journal.full = False
     world.run_until(START + 14)
-    votes = [vote for vote in node.journal.votes.values() if vote.report.round == START]
-    assert len(votes) == 1
+    (vote,) = [vote for vote in node.journal.votes.values() if vote.report.round == START]
+    assert [note.id for note in node.get_notes(NoteKind.PROPOSED)] == [vote.id]
     world.run_until(START + 60)
     check_promises(world)
 

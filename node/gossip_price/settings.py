@@ -29,10 +29,10 @@ from pydantic import (
     ValidationError,
 )
 
-from gossip_price.network.addresses import check_dial, check_full, check_listen
 from gossip_price.network.document import DAY_S, MEMBERS_MAX
 from gossip_price.network.durations import format_duration, parse_duration
 from gossip_price.network.epochs import EpochChain
+from gossip_price.network.multiaddrs import check_dial, check_full, check_listen
 from gossip_price.network.problems import (
     Problem,
     ProblemsError,
@@ -44,7 +44,7 @@ from gossip_price.network.problems import (
 from gossip_price.network.sources import PRESETS, Source
 from gossip_price.network.spec_parts import Access
 from gossip_price.network.spec_values import parse_source
-from gossip_price.network.yaml_mapping import load_mapping
+from gossip_price.network.strict_yaml import load_mapping
 
 PREFIX: Final = "GP_"
 CONFIG_FILE: Final = "GP_CONFIG_FILE"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gossip_price.adapters.datafolder import DataFolder, DataFolderError, LocalNetwork
-from gossip_price.adapters.ports import choose_ports, is_free
+from gossip_price.adapters.tcp_ports import choose_ports, is_free
 from gossip_price.cli import up
 from gossip_price.cli.launch import Launch, LaunchError, Order
 from gossip_price.cli.localnet import (

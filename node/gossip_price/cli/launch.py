@@ -26,7 +26,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from gossip_price.adapters import last_will
 from gossip_price.adapters.console import JsonLog, LiveLog, Log
 from gossip_price.adapters.datafolder import REMEDY, DataFolder, DataFolderError, LocalNetwork
-from gossip_price.adapters.ports import choose_ports, is_free
 from gossip_price.adapters.postgres.connection import DatabaseUrlError
 from gossip_price.adapters.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from gossip_price.adapters.postgres.migrate import migrate
@@ -39,6 +38,7 @@ from gossip_price.adapters.supervisor import (
     Restarted,
     Supervisor,
 )
+from gossip_price.adapters.tcp_ports import choose_ports, is_free
 from gossip_price.cli import localnet
 from gossip_price.cli.localnet import Layout, Wishes
 from gossip_price.cli.network import make_peers

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from gossip_price.adapters.datafolder import LocalNetwork
 from gossip_price.adapters.feed import DEFAULT_STARTS
-from gossip_price.adapters.ports import HOST
 from gossip_price.adapters.supervisor import Child
+from gossip_price.adapters.tcp_ports import HOST
 from gossip_price.network.document import Document, compute_faulty_default, compute_minimum_signers
 from gossip_price.network.durations import format_duration
 from gossip_price.network.sources import PRESETS, Source, make_coinbase_like

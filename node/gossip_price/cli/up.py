@@ -16,7 +16,7 @@ from gossip_price.cli.localnet import Wishes, make_feed_source
 from gossip_price.network.document import Mode
 from gossip_price.network.durations import ALLOWED, parse_duration
 from gossip_price.network.problems import ProblemsError
-from gossip_price.network.yaml_mapping import load_mapping
+from gossip_price.network.strict_yaml import load_mapping
 
 EXIT_CONFIGURATION: Final = 2
 EXIT_INTERRUPTED: Final = 130

@@ -34,7 +34,7 @@ from gossip_price.network.spec_parts import (
     PricePart,
 )
 from gossip_price.network.spec_values import Part
-from gossip_price.network.yaml_mapping import load_mapping
+from gossip_price.network.strict_yaml import load_mapping
 
 #: A proven price is stored after this many settle times even while new signers arrive.
 SETTLE_CAP_FACTOR: Final = 3

@@ -23,8 +23,8 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from gossip_price.network.addresses import check_full
 from gossip_price.network.document import MEMBERS_MAX, PAIRS_MAX, Mode
+from gossip_price.network.multiaddrs import check_full
 from gossip_price.network.problems import make_hidden_error
 from gossip_price.network.sources import PRESETS
 from gossip_price.network.spec_values import (

@@ -5,7 +5,6 @@ Only decisions about values; `up` does what is decided here. Starts nothing, ope
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,8 @@ from gossip_price.adapters.supervisor import Child
 from gossip_price.adapters.tcp_ports import HOST
 from gossip_price.network.document import Document, compute_faulty_default, compute_minimum_signers
 from gossip_price.network.durations import format_duration
-from gossip_price.network.sources import PRESETS, Source, make_coinbase_like
+from gossip_price.network.source_mapping import format_sources
+from gossip_price.network.sources import Source, make_coinbase_like
 from gossip_price.network.spec import parse_network
 from gossip_price.network.spec_parts import PriceNetwork
 
@@ -219,25 +219,6 @@ def make_node_children(
             Child(node.name, (*command, "node"), {**common, **own}, grace_s=NODE_GRACE_S)
         )
     return children
-
-
-def format_sources(sources: Sequence[Source]) -> str:
-    """Return `GP_SOURCES`: a JSON list, each entry as in a PriceNetwork's `price.sources`."""
-    return json.dumps([_to_mapping(source) for source in sources])
-
-
-def _to_mapping(source: Source) -> dict[str, Any] | str:
-    # By its name alone: a preset may know more than a mapping can say (what an answer echoes).
-    if PRESETS.get(source.name) == source:
-        return source.name
-    mapping: dict[str, Any] = {"name": source.name, "url": source.url, "path": list(source.path)}
-    if source.time_path is not None:
-        mapping |= {"timePath": list(source.time_path), "timeUnit": source.time_unit}
-    if source.aliases:
-        mapping["aliases"] = dict(source.aliases)
-    if source.simulated:
-        mapping["simulated"] = True
-    return mapping
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:

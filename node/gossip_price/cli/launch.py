@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import os
 import random
-import secrets
 import signal
 import sys
 import time
@@ -24,6 +23,7 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from gossip_price.adapters import last_will
+from gossip_price.adapters.clock import SystemClock
 from gossip_price.adapters.console import JsonLog, LiveLog, Log
 from gossip_price.adapters.datafolder import REMEDY, DataFolder, DataFolderError, LocalNetwork
 from gossip_price.adapters.postgres.connection import DatabaseUrlError
@@ -40,16 +40,15 @@ from gossip_price.adapters.supervisor import (
 )
 from gossip_price.adapters.tcp_ports import choose_ports, is_free
 from gossip_price.cli import localnet
-from gossip_price.cli.localnet import Layout, Wishes
-from gossip_price.cli.network import make_peers
-from gossip_price.core.types import Now
-from gossip_price.network.document import Member, NetworkFile
-from gossip_price.network.problems import Problem, ProblemsError
+from gossip_price.cli.localnet import Layout
+from gossip_price.cli.wishes import Wishes, find_differences
 from gossip_price.network.sources import Source, make_coinbase_like
-from gossip_price.network.spec import make_document
+from gossip_price.network.spec import make_resource
 from gossip_price.network.spec_parts import PriceNetwork
 from gossip_price.ports import NoObservationError
 
+#: A round on a laptop; a deployed network's default is 10 minutes.
+INTERVAL_S: Final = 15
 #: How our own command line is started, before its arguments.
 COMMAND: Final = (sys.executable, "-m", "gossip_price")
 #: One look whether live prices are to be had.
@@ -61,12 +60,6 @@ FEED_START_S: Final = 20.0
 POSTGRES_STOP_S: Final = 1.0
 _EXIT_TROUBLE: Final = 1
 _EXIT_CONFIGURATION: Final = 2
-_OPTION_BY_FIELD: Final = {
-    "spec.nodes.count": "--nodes",
-    "spec.price.interval": "--interval",
-    "spec.consensus.settle": "--settle",
-    "spec.consensus.minimumSigners": "--minimum-signers",
-}
 
 
 class LaunchError(Exception):
@@ -146,7 +139,7 @@ class Launch:
         database = self._order.database or await self._start_postgres(folder, stack)
         await _bring_schema(database)
 
-        names = {node.address: node.name for node in network.nodes}
+        names = {node.member.address: node.name for node in network.nodes}
         self._log = _make_log(self._order, names)
         stack.push_async_callback(self._supervisor.stop)
         refused = asyncio.create_task(self._supervisor.wait_refused(), name="refused")
@@ -180,35 +173,20 @@ class Launch:
         if held is not None:
             document = held.file.epochs[-1]
             if order.resource is None:
-                wanted = Wishes().lay_over(None)
+                wanted = Wishes().lay_over(make_resource({}))
                 differences = order.wishes.find_differences(document)
             else:
                 wanted = order.wishes.lay_over(order.resource)
-                differences = localnet.find_spec_differences(wanted, document)
+                differences = find_differences(wanted.spec, document)
             if differences:
                 lines = "\n  ".join(differences)
                 message = f"{folder.path} holds another network:\n  {lines}\n{REMEDY}"
                 raise LaunchError(message, _EXIT_CONFIGURATION)
             return held, wanted
-        try:
-            wanted = order.wishes.lay_over(order.resource)
-        except ProblemsError as error:
-            if order.resource is not None:
-                raise
-            raise ProblemsError(_name_options(error.problems)) from None
-        if wanted.spec.document_ref is not None:
-            raise LaunchError(
-                "-f: spec.documentRef names a ConfigMap, which only a cluster has: leave it out",
-                _EXIT_CONFIGURATION,
-            )
-
-        def make_file(members: Sequence[Member]) -> NetworkFile:
-            document = make_document(
-                wanted.spec, members, network_id=secrets.token_bytes(32), start=int(time.time())
-            )
-            return NetworkFile((document,), make_peers(wanted.spec))
-
-        return folder.create(wanted.spec.nodes.count, make_file), wanted
+        wanted = order.wishes.lay_over(
+            order.resource or make_resource({"price": {"interval": INTERVAL_S}})
+        )
+        return folder.create(wanted.spec, start=int(time.time())), wanted
 
     def _choose_layout(self, nodes: int) -> Layout:
         first = self._order.port
@@ -355,17 +333,10 @@ def _silence_stdout() -> None:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
-class _WallClock:
-    """Both clocks of this machine."""
-
-    def now(self) -> Now:
-        return Now(time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000)
-
-
 async def _probe(sources: Sequence[Source], min_sources: int, network: LocalNetwork) -> str | None:
     """Ask for every pair's price once; return what is in the way, or None."""
     source = HttpPriceSource(
-        sources, min_sources=min_sources, max_age_s=60, timeout_s=PROBE_S, clock=_WallClock()
+        sources, min_sources=min_sources, max_age_s=60, timeout_s=PROBE_S, clock=SystemClock()
     )
     try:
         for terms in network.file.epochs[-1].pairs[:1]:
@@ -386,13 +357,6 @@ async def _bring_schema(database: str) -> None:
         # Of the error only the first line: SQLAlchemy's further ones are statements.
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise LaunchError(f"the database cannot be used: {reason}") from error
-
-
-def _name_options(problems: Sequence[Problem]) -> list[Problem]:
-    return [
-        Problem(_OPTION_BY_FIELD.get(one.path, one.path), one.given, one.allowed)
-        for one in problems
-    ]
 
 
 def _explain_refusal(error: ChildRefusedError) -> LaunchError:

@@ -22,9 +22,9 @@ from gossip_price.cli.localnet import (
     hide_password,
     make_banner,
     make_feed_child,
-    make_feed_source,
     make_node_children,
 )
+from gossip_price.cli.prices import make_feed_source
 from gossip_price.cli.wishes import Wishes
 from gossip_price.network.problems import ProblemsError
 from gossip_price.network.sources import PRESETS, make_coinbase_like

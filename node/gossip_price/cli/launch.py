@@ -23,13 +23,11 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from gossip_price.adapters import last_will
-from gossip_price.adapters.clock import SystemClock
 from gossip_price.adapters.console import JsonLog, LiveLog, Log
 from gossip_price.adapters.datafolder import REMEDY, DataFolder, DataFolderError, LocalNetwork
 from gossip_price.adapters.postgres.connection import DatabaseUrlError
 from gossip_price.adapters.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from gossip_price.adapters.postgres.migrate import migrate
-from gossip_price.adapters.sources import HttpPriceSource
 from gossip_price.adapters.supervisor import (
     ChildRefusedError,
     Died,
@@ -41,18 +39,16 @@ from gossip_price.adapters.supervisor import (
 from gossip_price.adapters.tcp_ports import choose_ports, is_free
 from gossip_price.cli import localnet
 from gossip_price.cli.localnet import Layout
+from gossip_price.cli.prices import NoLivePricesError, Prices, choose_prices
 from gossip_price.cli.wishes import Wishes, find_differences
-from gossip_price.network.sources import Source, make_coinbase_like
+from gossip_price.network.sources import make_coinbase_like
 from gossip_price.network.spec import make_resource
 from gossip_price.network.spec_parts import PriceNetwork
-from gossip_price.ports import NoObservationError
 
 #: A round on a laptop; a deployed network's default is 10 minutes.
 INTERVAL_S: Final = 15
 #: How our own command line is started, before its arguments.
 COMMAND: Final = (sys.executable, "-m", "gossip_price")
-#: One look whether live prices are to be had.
-PROBE_S: Final = 3.0
 #: The simulated feed is a small program, but the machine may be busy with five others.
 FEED_START_S: Final = 20.0
 #: What is left of 5 s after nodes and helpers had theirs; then the server is killed, which loses
@@ -82,15 +78,6 @@ class Order:
     port: int
     duration_s: int | None
     json: bool
-
-
-@dataclass(frozen=True)
-class _Prices:
-    """Where prices come from; `words` says it to people. Without sources it is the feed's part."""
-
-    sources: tuple[Source, ...]
-    min_sources: int
-    words: str
 
 
 class Launch:
@@ -135,7 +122,15 @@ class Launch:
         stack.callback(folder.close)
         network, wanted = self._take_network(folder)
         layout = self._choose_layout(len(network.nodes))
-        prices = await self._choose_prices(wanted, network)
+        try:
+            prices = await choose_prices(
+                self._order.feed,
+                wanted.spec.price.sources,
+                wanted.spec.price.min_sources,
+                network.file.epochs[-1].pairs[0],
+            )
+        except NoLivePricesError as error:
+            raise LaunchError(str(error)) from error
         database = self._order.database or await self._start_postgres(folder, stack)
         await _bring_schema(database)
 
@@ -147,7 +142,7 @@ class Launch:
         if not prices.sources:
             url = await self._start_feed(layout, network, refused)
             source = make_coinbase_like("simulated", url, simulated=True)
-            prices = _Prices((source,), 1, prices.words)
+            prices = Prices((source,), 1, prices.words)
         self._show_banner(network, layout, folder, database, prices)
         for child in localnet.make_node_children(
             self._command,
@@ -205,24 +200,6 @@ class Launch:
             raise LaunchError(str(error)) from error
         return Layout(first, tuple(p2p_ports[:-1]), p2p_ports[-1])
 
-    async def _choose_prices(self, wanted: PriceNetwork, network: LocalNetwork) -> _Prices:
-        feed, part = self._order.feed, wanted.spec.price
-        if feed == "simulated":
-            return _Prices((), 1, "SIMULATED, as asked for: a random walk, nobody's market")
-        if feed not in ("auto", "live"):
-            return _Prices((localnet.make_feed_source(feed),), 1, f"from {feed}")
-        names = ", ".join(source.name for source in part.sources)
-        problem = await _probe(part.sources, part.min_sources, network)
-        if problem is None:
-            return _Prices(part.sources, part.min_sources, f"live, from {names}")
-        if feed == "live":
-            raise LaunchError(
-                f"no live prices from {names} ({problem}): mend that, or use --feed simulated"
-            )
-        return _Prices(
-            (), 1, f"SIMULATED: a random walk, nobody's market (no live prices: {problem})"
-        )
-
     async def _start_postgres(self, folder: DataFolder, stack: contextlib.AsyncExitStack) -> str:
         postgres = self._postgres = EmbeddedPostgres(folder.postgres_path)
         will = await asyncio.create_subprocess_exec(
@@ -276,7 +253,7 @@ class Launch:
         layout: Layout,
         folder: DataFolder,
         database: str,
-        prices: _Prices,
+        prices: Prices,
     ) -> None:
         shown = localnet.hide_password(database)
         lines = localnet.make_banner(
@@ -331,21 +308,6 @@ def _silence_stdout() -> None:
     """Let nothing fail that is still printed."""
     with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
-
-
-async def _probe(sources: Sequence[Source], min_sources: int, network: LocalNetwork) -> str | None:
-    """Ask for every pair's price once; return what is in the way, or None."""
-    source = HttpPriceSource(
-        sources, min_sources=min_sources, max_age_s=60, timeout_s=PROBE_S, clock=SystemClock()
-    )
-    try:
-        for terms in network.file.epochs[-1].pairs[:1]:
-            await source.observe(terms, PROBE_S)
-    except NoObservationError as error:
-        return error.detail
-    finally:
-        await source.aclose()
-    return None
 
 
 async def _bring_schema(database: str) -> None:

@@ -18,24 +18,13 @@ from gossip_price.adapters.supervisor import Child
 from gossip_price.adapters.tcp_ports import HOST
 from gossip_price.network.durations import format_duration
 from gossip_price.network.source_mapping import format_sources
-from gossip_price.network.sources import Source, make_coinbase_like
+from gossip_price.network.sources import Source
 
 #: Nodes are asked to leave first: 3 s; then bootstrap and feed: 0.8 s; Postgres has the rest of 5.
 NODE_GRACE_S: Final = 3.0
 HELPER_GRACE_S: Final = 0.8
 #: Where the simulated walk of a currency begins that the feed has never heard of.
 UNKNOWN_START: Final = 100
-
-
-def make_feed_source(url: str) -> Source:
-    """Return the source behind `--feed URL`: a server in Coinbase's format.
-
-    A URL with a path is taken as it is, with {base} in it for the currency; a bare server gets
-    Coinbase's path. Raises ValueError for what is no such URL.
-    """
-    if urlsplit(url).path in ("", "/"):
-        return make_coinbase_like("feed", url)
-    return Source(name="feed", url=url, path=("data", "rates", "{quote}"))
 
 
 @dataclass(frozen=True)

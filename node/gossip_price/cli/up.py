@@ -12,14 +12,13 @@ from typing import Any, Final
 
 from gossip_price.adapters.postgres.connection import normalize_url
 from gossip_price.cli.launch import COMMAND, Launch, LaunchError, Order
-from gossip_price.cli.localnet import make_feed_source
+from gossip_price.cli.prices import FEEDS, make_feed_source
 from gossip_price.cli.wishes import Wishes, add_wishes, read_resource
 from gossip_price.network.durations import ALLOWED, parse_duration
 from gossip_price.network.problems import ProblemsError
 
 EXIT_CONFIGURATION: Final = 2
 EXIT_INTERRUPTED: Final = 130
-_FEEDS: Final = ("auto", "live", "simulated")
 _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -135,7 +134,7 @@ def _read_duration(text: str) -> int:
 
 
 def _read_feed(text: str) -> str:
-    if text not in _FEEDS:
+    if text not in FEEDS:
         make_feed_source(text)
     return text
 

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from gossip_price.adapters.ports import is_free
+from gossip_price.adapters.tcp_ports import is_free
 
 TESTS = Path(__file__).parents[1]
 DEADLINE_S = 40.0

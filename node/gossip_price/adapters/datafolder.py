@@ -12,8 +12,6 @@ network should be is decided elsewhere.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +26,7 @@ from gossip_price.adapters.keyfiles import (
     read_member,
 )
 from gossip_price.adapters.network_file import read_network, write_network
+from gossip_price.adapters.owned import OwnedError, take_lock
 from gossip_price.network.document import DocumentError, Member, NetworkFile
 from gossip_price.network.keys import compute_peer_id
 from gossip_price.network.problems import Problem
@@ -88,24 +87,16 @@ class DataFolder:
         path = path.absolute()
         try:
             path.mkdir(parents=True, exist_ok=True)
-            lock = (path / ".lock").open("a+")
-        except OSError as error:
-            raise DataFolderError(
-                f"{path}: cannot be written ({error.strerror}): choose another folder"
-            ) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            owner = lock.read(20).strip() or "unknown"
-            lock.close()
+            lock = take_lock(path / ".lock")
+        except OwnedError as owner:
             raise DataFolderError(
                 f"{path}: another gossip-price (process {owner}) runs on this folder: "
                 "end that one, or choose another folder"
             ) from None
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
+        except OSError as error:
+            raise DataFolderError(
+                f"{path}: cannot be written ({error.strerror}): choose another folder"
+            ) from error
         return cls(path, lock)
 
     @property

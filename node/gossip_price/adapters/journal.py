@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from gossip_price.adapters.owned import sync_folder
 from gossip_price.core.events import (
     Forget,
     ProvenRecord,
@@ -84,7 +85,7 @@ class SqliteJournal:
                     self._create(connection, now_ms)
                 self._check_file(connection)
                 # Only now may anything rely on the birth: the name itself must survive too.
-                _sync_folder(path)
+                sync_folder(path.parent)
         except BaseException:
             self.close()
             raise
@@ -338,14 +339,6 @@ def _make_file(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise JournalError(f"journal {path}: {error.strerror}") from error
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _is_blank(connection: sqlite3.Connection) -> bool:

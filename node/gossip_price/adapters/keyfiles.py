@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from gossip_price.adapters.owned import sync_folder
 from gossip_price.crypto import get_address
 from gossip_price.network.document import Member
 from gossip_price.network.keys import (
@@ -128,12 +129,3 @@ def _check_mode(path: Path, status: os.stat_result) -> None:
             f"key file {path} has mode {mode:04o}: others than its owner can touch it, allowed:"
             f" 0600, or 0640 where root owns it; remedy: chmod 600 {path.resolve()}"
         )
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` survive a power cut. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gossip_price.adapters.keyfiles import sync_folder
+from gossip_price.adapters.owned import sync_folder
 from gossip_price.network.document import NetworkFile
 
 

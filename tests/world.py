@@ -157,6 +157,7 @@ class Node:
     notes: list[Note] = field(default_factory=list)
     published: list[bytes] = field(default_factory=list)
     penalized: list[tuple[str, str]] = field(default_factory=list)
+    asked: list[tuple[str, bytes]] = field(default_factory=list)
     tick_ms: int = -1
     turns_taken: int = 0
     turns_left: int | None = None
@@ -207,6 +208,11 @@ class World:
         self.wall_ms = start_s * 1000
         self.mono_ms = MONO_START_MS
         self.drops: Callable[[int, int, bytes], bool] = lambda sender, receiver, data: False
+        #: (asker, asked) → whether they have a connection, which questions need.
+        self.connected: Callable[[int, int], bool] = lambda asker, asked: True
+        #: (asked, asker, answer) → what reaches the asker; None when nothing does.
+        self.answers: Callable[[int, int, bytes], bytes | None] = lambda asked, asker, data: data
+        self._questions: dict[int, tuple[int, ev.AskFailed]] = {}
         self._queue: list[tuple[int, int, int, ev.Event | None]] = []
         self._order = 0
         self.nodes: list[Node] = []
@@ -259,6 +265,9 @@ class World:
             item for item in self._queue if item[2] != index or isinstance(item[3], ev.Received)
         ]
         heapify(self._queue)
+        self._questions = {
+            token: question for token, question in self._questions.items() if question[0] != index
+        }
 
     def close(self, index: int) -> None:
         """A SIGTERM."""
@@ -371,6 +380,38 @@ class World:
                 self.give(node.index, answer, fetch_ms)
             case ev.Write():
                 self._insert(node, effect.rows)
+            case ev.Ask():
+                self._ask(node, effect)
+            case ev.Answer():
+                self._answer(node, effect)
+
+    def _ask(self, node: Node, effect: ev.Ask) -> None:
+        """Bring a question to a peer; what is not answered by the deadline fails."""
+        node.asked.append((effect.peer, effect.data))
+        peer = next((other for other in self.nodes if other.peer_id == effect.peer), None)
+        if peer is None or not peer.alive or not self.connected(node.index, peer.index):
+            self.give(node.index, ev.AskFailed(effect.peer, "unconnected"), 1)
+            return
+        token = self._order
+        too_late = ev.AskFailed(effect.peer, "timeout")
+        self._questions[token] = node.index, too_late
+        question = ev.Asked(node.peer_id, token, effect.data)
+        self.give(peer.index, question, self.latency(node.index, peer.index))
+        self.give(node.index, too_late, effect.deadline_ms)
+
+    def _answer(self, node: Node, effect: ev.Answer) -> None:
+        """Bring an answer back, or what the test makes of it."""
+        if effect.token not in self._questions:
+            return  # the asker was killed, and its connections with it
+        asker, too_late = self._questions.pop(effect.token)
+        data = self.answers(node.index, asker, effect.data)
+        if data is not None:
+            self._queue = [item for item in self._queue if item[3] is not too_late]
+            heapify(self._queue)
+            answer: ev.Event = ev.Answered(node.peer_id, data)
+            if not data:
+                answer = ev.AskFailed(node.peer_id, "refused")
+            self.give(asker, answer, self.latency(node.index, asker))
 
     def _insert(self, node: Node, rows: tuple[StoredRow, ...]) -> None:
         ids = tuple(row.id for row in rows)

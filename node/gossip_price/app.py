@@ -201,7 +201,7 @@ async def _run_peer(
         observers=(metrics.observe, notes.observe),
     )
     http = HttpServer(str(settings.http_addr), NodeHealth(transport, machine, engine), registry)
-    await transport.start(engine.deliver)
+    await transport.start(engine.deliver, engine.respond)
     running = asyncio.create_task(engine.run())
     try:
         await http.start()

@@ -22,6 +22,7 @@ from gossip_price.ports import (
     NoObservationError,
     Observer,
     PriceSource,
+    RequestError,
     Signer,
     Store,
     StoreRefusedError,
@@ -36,8 +37,13 @@ TURN_EVENTS_MAX: Final = 256
 #: Messages that wait for the transport; the machine itself sends a few a second.
 PUBLISH_MAX: Final = 256
 
+#: Questions of others that wait for the machine, which answers in its next turn.
+QUESTIONS_MAX: Final = 64
+#: A turn is late when the machine is; then the peer had better ask another.
+RESPOND_S: Final = 5.0
+
 #: What leaves the process: never before the journal and the signatures of its turn.
-Outward = ev.Fetch | ev.Publish | ev.Write | ev.Penalize | ev.Note
+Outward = ev.Fetch | ev.Publish | ev.Write | ev.Ask | ev.Answer | ev.Penalize | ev.Note
 
 
 class Turns:
@@ -109,6 +115,8 @@ class Engine:
         self._wake = asyncio.Event()
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(PUBLISH_MAX)
         self._unsent = 0
+        self._questions: dict[int, asyncio.Future[bytes]] = {}
+        self._token = 0
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = asyncio.Event()
@@ -122,6 +130,23 @@ class Engine:
             self.dropped += 1
             return
         self.offer(ev.Received(author, data))
+
+    async def respond(self, peer: str, data: bytes) -> bytes:
+        """Let the machine answer a peer's question; no bytes when it does not, or not in time."""
+        if len(self._questions) >= QUESTIONS_MAX or self._closed.is_set():
+            return b""
+        self._token += 1
+        token = self._token
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._questions[token] = future
+        self.offer(ev.Asked(peer, token, data))
+        try:
+            async with asyncio.timeout(RESPOND_S):
+                return await future
+        except TimeoutError:
+            return b""
+        finally:
+            del self._questions[token]
 
     def offer(self, event: ev.Event) -> None:
         """Take any other event; these are few and never dropped."""
@@ -145,6 +170,8 @@ class Engine:
                     task.cancel()
         finally:
             self._closed.set()
+            for future in self._questions.values():
+                _settle(future, b"")
 
     def _take_turn(self) -> None:
         count = min(len(self._inbox), TURN_EVENTS_MAX)
@@ -196,6 +223,11 @@ class Engine:
                     self._start(self._write(effect))
                 case ev.Fetch():
                     self._start(self._fetch(effect))
+                case ev.Ask():
+                    self._start(self._ask(effect))
+                case ev.Answer():
+                    if effect.token in self._questions:
+                        _settle(self._questions[effect.token], effect.data)
                 case ev.Penalize():
                     self._transport.penalize(effect.author, effect.reason)
 
@@ -241,6 +273,20 @@ class Engine:
             self.offer(ev.NotObserved(pair, effect.round, error.reason, error.detail))
         else:
             self.offer(ev.Observed(effect.round, observation))
+
+    async def _ask(self, effect: ev.Ask) -> None:
+        deadline_s = effect.deadline_ms / 1000
+        try:
+            answer = await self._transport.request(effect.peer, effect.data, deadline_s)
+        except RequestError as error:
+            self.offer(ev.AskFailed(effect.peer, error.reason, error.detail))
+        else:
+            self.offer(ev.Answered(effect.peer, answer))
+
+
+def _settle(future: asyncio.Future[bytes], data: bytes) -> None:
+    if not future.done():
+        future.set_result(data)
 
 
 def watch_store(engine: Engine) -> tuple[Callable[[bytes], None], Callable[[str], None]]:

@@ -5,8 +5,8 @@ Adapters implement these; tests bring honest fakes; the core knows none of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
 
 from gossip_price.core.events import Note, Recollection, Record
 from gossip_price.core.types import Now, Observation, StoredRow
@@ -34,15 +34,36 @@ class JournalError(Exception):
     """The journal could not be opened, or could not make records durable."""
 
 
+class RequestError(Exception):
+    """A peer that was asked gave no answer. `reason` is a metric label, `detail` for people.
+
+    `unconnected`: there is no connection to it; `busy`: it has not answered our last question;
+    `timeout`: not within the deadline; `refused`: it speaks no such protocol or wants to answer
+    nothing; `broken`: the connection or the stream ended; `too_large`: it announced an answer
+    that no honest peer gives.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
 Deliver = Callable[[str, bytes], None]
 """Called with (author's peer id, message bytes), on the asyncio loop's thread."""
+
+Respond = Callable[[str, bytes], Coroutine[Any, Any, bytes]]
+"""Called with (asking peer's id, question) on the asyncio loop; no bytes at all refuse it."""
 
 
 class Transport(Protocol):
     """The p2p network. Membership is decided by the peer id that the handshake proved."""
 
-    async def start(self, deliver: Deliver) -> None:
-        """Listen, join and begin to deliver. Raises OSError when no address can be bound."""
+    async def start(self, deliver: Deliver, respond: Respond | None = None) -> None:
+        """Listen, join and begin to deliver. Raises OSError when no address can be bound.
+
+        Without `respond` nobody may ask this node anything.
+        """
 
     def get_addresses(self) -> list[str]:
         """Return the multiaddresses we listen on, peer id included."""
@@ -52,6 +73,12 @@ class Transport(Protocol):
 
     async def publish(self, data: bytes) -> None:
         """Send to all members; returns once it is handed to the streams' queues."""
+
+    async def request(self, peer: str, data: bytes, deadline_s: float) -> bytes:
+        """Ask one peer directly and return its answer, at most limits.ANSWER_BYTES_MAX.
+
+        One question at a time a peer. Raises RequestError, at the deadline at the latest.
+        """
 
     def admit(self, peers: frozenset[str]) -> None:
         """Replace the peer ids that may connect (Private); others' connections are cut."""

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from crafted import make_heartbeat, make_receipt, pack
+from gossip_price.core.questions import Want, encode_answer, encode_question
+from gossip_price.core.wire import encode_open
 from gossip_price.network.document import Mode, NetworkFile, PairTerms, Peers
 from networks import START, TERMS, make_network
 
@@ -31,7 +33,8 @@ def describe_wire() -> dict[str, Any]:
     report = network.report(1, 250_000_000_000, 2, observed_at=START + 16)
     entry = network.entry(report, (0, 2))
     receipt = make_receipt(network, 1, [network.compute_id(report), b"\x01" * 32])
-    heartbeat = make_heartbeat(network, 3, boot=START * 1000, sequence=7)
+    open_ = encode_open([(network.compute_id(report), 0b101)])
+    heartbeat = make_heartbeat(network, 3, boot=START * 1000, sequence=7, open_=open_)
     return {
         "networkId": network.document.network_id,
         "separator": separator.hex(),
@@ -49,7 +52,10 @@ def describe_wire() -> dict[str, Any]:
         "heartbeat": {
             "digest": heartbeat.compute_digest(separator).hex(),
             "signature": heartbeat.signature.hex(),
+            "open": open_.hex(),
         },
+        "question": encode_question(Want((network.compute_id(report),))).hex(),
+        "answer": encode_answer([entry]).hex(),
         "envelope": pack(entry, receipts=[receipt], heartbeats=[heartbeat]).hex(),
         "entryOnly": pack(entry).hex(),
     }

@@ -12,11 +12,13 @@ from gossip_price.core import events as ev
 from gossip_price.core.events import Note, NoteKind
 from gossip_price.core.machine import Machine
 from gossip_price.core.types import Now, Observation, StoredRow
-from gossip_price.engine import INBOX_MAX, PUBLISH_MAX, Engine, Turns, watch_store
+from gossip_price.engine import INBOX_MAX, PUBLISH_MAX, QUESTIONS_MAX, Engine, Turns, watch_store
 from gossip_price.network.document import Document, PairTerms
 from gossip_price.ports import (
     Deliver,
     NoObservationError,
+    RequestError,
+    Respond,
     StoreRefusedError,
     StoreUnavailableError,
 )
@@ -151,11 +153,12 @@ class FakeTransport:
     def __init__(self) -> None:
         self.sent: list[bytes] = []
         self.penalized: list[tuple[str, str]] = []
+        self.asked: list[tuple[str, bytes, float]] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.trouble: Exception | None = None
 
-    async def start(self, deliver: Deliver) -> None:
+    async def start(self, deliver: Deliver, respond: Respond | None = None) -> None:
         raise AssertionError("the composition root starts it")
 
     def get_addresses(self) -> list[str]:
@@ -169,6 +172,12 @@ class FakeTransport:
         if self.trouble is not None:
             raise self.trouble
         self.sent.append(data)
+
+    async def request(self, peer: str, data: bytes, deadline_s: float) -> bytes:
+        self.asked.append((peer, data, deadline_s))
+        if self.trouble is not None:
+            raise self.trouble
+        return b"answer"
 
     def admit(self, peers: frozenset[str]) -> None:
         raise AssertionError("not the engine's business")
@@ -324,10 +333,7 @@ async def test_the_databases_answers_are_events(
     ("trouble", "expected"),
     [
         (None, ev.Observed(60, Observation(TERMS.pair, 7, 0, 0, ("fake",)))),
-        (
-            NoObservationError("timeout", "3 s"),
-            ev.NotObserved(TERMS.pair, 60, "timeout", "3 s"),
-        ),
+        (NoObservationError("timeout", "3 s"), ev.NotObserved(TERMS.pair, 60, "timeout", "3 s")),
     ],
 )
 async def test_the_sources_answers_are_events(
@@ -339,6 +345,54 @@ async def test_the_sources_answers_are_events(
     await desk.until(lambda: expected in desk.machine.heard)
     assert desk.source.deadlines_s == [7.5]
     await desk.end()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "expected"),
+    [
+        (None, ev.Answered("peer", b"answer")),
+        (RequestError("timeout", "3 s"), ev.AskFailed("peer", "timeout", "3 s")),
+    ],
+)
+async def test_the_answers_of_peers_are_events(
+    trouble: Exception | None, expected: ev.Event
+) -> None:
+    desk = Desk(on(GO, ev.Ask("peer", b"question", 5_000)))
+    desk.transport.trouble = trouble
+    desk.engine.deliver("somebody", b"go")
+    await desk.until(lambda: expected in desk.machine.heard)
+    assert desk.transport.asked == [("peer", b"question", 5.0)]
+    await desk.end()
+
+
+def echo(event: ev.Event) -> list[ev.Effect]:
+    match event:
+        case ev.Asked(data=b"wait"):
+            return []
+        case ev.Asked(_, token, data):
+            return [ev.Answer(token, data)]
+        case _:
+            return []
+
+
+async def test_each_peer_gets_the_answer_to_its_own_question() -> None:
+    desk = Desk(echo)
+    questions = [bytes([number]) for number in range(20)]
+    answers = await asyncio.gather(*(desk.engine.respond("peer", data) for data in questions))
+    assert answers == questions
+    await desk.end()
+
+
+async def test_questions_that_wait_are_bounded_and_end_with_the_engine() -> None:
+    desk = Desk(echo)
+    waiting = [
+        asyncio.create_task(desk.engine.respond("peer", b"wait")) for _ in range(QUESTIONS_MAX)
+    ]
+    await desk.until(lambda: len(desk.machine.heard) > QUESTIONS_MAX)
+    assert await desk.engine.respond("peer", b"one too many") == b""
+    await desk.end()
+    assert await asyncio.gather(*waiting) == [b""] * QUESTIONS_MAX
+    assert await desk.engine.respond("peer", b"too late") == b""
 
 
 async def test_notes_and_blame_reach_their_places() -> None:

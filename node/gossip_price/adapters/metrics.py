@@ -106,6 +106,23 @@ _COUNTS: Final[Mapping[NoteKind, _Count]] = {
     NoteKind.PUBLISHED: _Count(
         "gossip_price_messages_published_total", "How many gossip messages did we send?"
     ),
+    NoteKind.ASKED: _Count(
+        "gossip_price_questions_asked_total",
+        "How often did we ask a peer for what its heartbeat named and gossip had not brought?",
+    ),
+    NoteKind.UNANSWERED: _Count(
+        "gossip_price_questions_unanswered_total",
+        "How many of our questions got no answer, and why?",
+        ("reason",),
+    ),
+    NoteKind.ANSWERED: _Count(
+        "gossip_price_questions_answered_total", "How many questions of peers did we answer?"
+    ),
+    NoteKind.HEALED: _Count(
+        "gossip_price_reports_healed_total",
+        "How many reports gained signatures because we asked for them?",
+        ("pair",),
+    ),
     NoteKind.POISON: _Count(
         "gossip_price_rows_refused_total", "How many rows did the database refuse for good?"
     ),

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from gossip_price.core.rounds import is_over, is_too_early
 from gossip_price.core.types import Entry, Now, Report, Signature
-from gossip_price.core.wire import Heartbeat, Receipt
+from gossip_price.core.wire import Heartbeat, Receipt, WireError, decode_open
 from gossip_price.crypto import SignatureError, recover
 from gossip_price.network.document import Document
 from gossip_price.network.epochs import EpochChain
@@ -110,6 +110,11 @@ def check_heartbeat(heartbeat: Heartbeat, document: Document | None, author: str
     """Judge a heartbeat of a member of `document`, the epoch that it names."""
     if document is None:
         return _ignore("unknown_epoch")
+    # [reject] open ids that are none
+    try:
+        decode_open(heartbeat.open)
+    except WireError as error:
+        return _reject(error.reason)
     return _check_own_word(
         heartbeat.member, heartbeat.compute_digest(document.separator), heartbeat.signature,
         document, author,

@@ -88,6 +88,29 @@ class StoreRefused(Struct, frozen=True):
     reason: str
 
 
+class Asked(Struct, frozen=True):
+    """A peer, proven by its connection, asks a question; answer with Answer and this token."""
+
+    peer: str
+    token: int
+    data: bytes
+
+
+class Answered(Struct, frozen=True):
+    """The peer that we asked has answered."""
+
+    peer: str
+    data: bytes
+
+
+class AskFailed(Struct, frozen=True):
+    """The peer that we asked gave no answer; `reason` is one of `ports.RequestError`'s."""
+
+    peer: str
+    reason: str
+    detail: str = ""
+
+
 class Closing(Struct, frozen=True):
     """The process is leaving: sign nothing more, send and store what is ready."""
 
@@ -104,6 +127,9 @@ Event = (
     | StoreDown
     | Stored
     | StoreRefused
+    | Asked
+    | Answered
+    | AskFailed
     | Closing
 )
 
@@ -202,6 +228,24 @@ class Write(Struct, frozen=True):
     rows: tuple[StoredRow, ...]
 
 
+class Ask(Struct, frozen=True):
+    """Ask one peer this question, directly; answer with Answered or AskFailed.
+
+    Nobody is asked a second question before the first has its answer or has failed.
+    """
+
+    peer: str
+    data: bytes
+    deadline_ms: int
+
+
+class Answer(Struct, frozen=True):
+    """Answer the question that came with this token; no bytes at all refuse it."""
+
+    token: int
+    data: bytes
+
+
 class Penalize(Struct, frozen=True):
     """Cut off the author of something provably false."""
 
@@ -227,6 +271,10 @@ class NoteKind(Enum):
     IGNORED = "ignored"
     REJECTED = "rejected"
     PUBLISHED = "published"
+    ASKED = "asked"
+    ANSWERED = "answered"
+    UNANSWERED = "unanswered"
+    HEALED = "healed"
     POISON = "poison"
     CLOCK_STEPPED = "clock_stepped"
     JOURNAL_FAILED = "journal_failed"
@@ -256,5 +304,5 @@ class Note(Struct, frozen=True):
     author: str = ""
 
 
-Effect = Remember | Sign | Fetch | Publish | Write | Penalize | Note
+Effect = Remember | Sign | Fetch | Publish | Write | Ask | Answer | Penalize | Note
 Effects = Sequence[Effect]

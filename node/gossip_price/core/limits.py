@@ -44,6 +44,35 @@ RECEIPT_TRUST_MS: Final = 3_600_000
 HEARTBEAT_MS: Final = 5_000
 #: A member whose newest heartbeat is older than this many intervals does not count as a writer.
 HEARTBEAT_MISSED: Final = 3
+#: Open ids in one heartbeat: at 256 members 16 KiB. With more open, the window moves at each beat.
+OPEN_IDS_MAX: Final = 256
+#: Beside the time that messages wait for company, gossip has this long to bring what a heartbeat
+#: shows us to lack, before it is asked for.
+HEAL_PATIENCE_MS: Final = 500
+#: Members ask within this share of the heartbeat interval after that, spread by a hash, so that
+#: the one member that has something is not asked by all at once.
+HEAL_SPREAD: Final = 0.2
+#: Ids asked for in one question, and the signatures expected for them: a question's answer is
+#: under 100 KB then, and checking it takes a tenth of a second.
+ASK_IDS_MAX: Final = 64
+ASK_SIGNATURES_MAX: Final = 1_024
+#: Questions of ours under way at once, one a peer.
+ASKS_MAX: Final = 4
+#: An answer takes this long at most. While a slow peer is waited for, nobody else is asked for
+#: the same ids.
+ASK_DEADLINE_MS: Final = 5_000
+#: What a peer did not give, or gave to no avail, it is not asked for again for this long.
+ASK_AGAIN_MS: Final = 30_000
+#: A peer that breaks what its heartbeats promise is asked ever more seldom, doubling from one
+#: heartbeat to this.
+ASK_BACKOFF_MAX_MS: Final = 300_000
+#: Questions of one peer that are answered in a second; an honest one asks a few a minute, or,
+#: catching up, one after the other.
+ANSWERS_A_SECOND: Final = 32
+#: A question: ASK_IDS_MAX ids are 2.2 KB. An answer: a full N = 256 entry is about 17 KB, so that
+#: at least 26 fit; an answer that would be larger ends early.
+QUESTION_BYTES_MAX: Final = 4 * 1024
+ANSWER_BYTES_MAX: Final = 512 * 1024
 #: Proven entries stay in the journal this long.
 JOURNAL_AGE_S: Final = 7 * 86_400
 #: Proven entries kept in memory after they were stored, for late signatures; oldest leave first.

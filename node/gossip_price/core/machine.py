@@ -1,7 +1,7 @@
 """The protocol of one node: an event and the time go in, effects come out. Pure.
 
 The same state, event and now give the same effects. What a step decides, in the order of the
-design: observe, propose, check then sign, merge and re-emit, settle, write, be seen alive.
+design: observe, propose, check then sign, merge and re-emit, heal, settle, write, be seen alive.
 """
 
 from __future__ import annotations
@@ -24,13 +24,18 @@ from gossip_price.core.checks import (
     is_within_deviation,
 )
 from gossip_price.core.events import Effect, Note, NoteKind, Record
+from gossip_price.core.healing import Healing
 from gossip_price.core.limits import (
+    ASK_DEADLINE_MS,
     CLOCK_STEP_MS,
+    HEAL_PATIENCE_MS,
+    HEAL_SPREAD,
     HEARTBEAT_MS,
     JOURNAL_AGE_S,
     JOURNAL_RETRY_MS,
     OBSERVE_JITTER_MS,
     OBSERVE_MAX_MS,
+    OPEN_IDS_MAX,
     RECENT_MAX,
     ROUND_GRACE_MS,
     VARIANTS_MAX,
@@ -38,6 +43,13 @@ from gossip_price.core.limits import (
 )
 from gossip_price.core.outbox import Outbox
 from gossip_price.core.presence import Presence, compute_heartbeat_interval_ms
+from gossip_price.core.questions import (
+    Want,
+    decode_answer,
+    decode_question,
+    encode_answer,
+    encode_question,
+)
 from gossip_price.core.quorum import Tally
 from gossip_price.core.rounds import (
     compute_jitter_ms,
@@ -54,7 +66,9 @@ from gossip_price.core.wire import (
     Receipt,
     WireError,
     decode,
+    decode_open,
     encode,
+    encode_open,
 )
 from gossip_price.core.writing import Writing
 from gossip_price.network.document import Document
@@ -136,6 +150,7 @@ class Machine:
 
         self._outbox = Outbox()
         self._presence = Presence()
+        self._healing = Healing()
         self._writing = Writing(me, self.get_writers)
         self._store_trouble = ""
         self._sequence = 0
@@ -190,6 +205,7 @@ class Machine:
             self._get_round_deadline_ms(now) - offset,
             self._outbox.deadline_ms,
             self._writing.get_deadline_ms(),
+            None if self._closing else self._healing.get_deadline_ms(),
             self._settling[0][0] if self._settling and not self._closing else None,
             self._journal_retry_ms,
         )
@@ -197,7 +213,7 @@ class Machine:
 
     # --- the step -----------------------------------------------------------------------------
 
-    def step(self, event: ev.Event, now: Now) -> list[Effect]:
+    def step(self, event: ev.Event, now: Now) -> list[Effect]:  # noqa: PLR0912  # a table of events
         """Advance by one event; return what shall be done."""
         self._process_clock(now)
         match event:
@@ -221,6 +237,12 @@ class Machine:
                 self._process_journal_failed(event, now)
             case ev.JournalRecovered():
                 self._process_journal_recovered(now)
+            case ev.Asked():
+                self._process_question(event, now)
+            case ev.Answered():
+                self._process_answer(event, now)
+            case ev.AskFailed():
+                self._process_ask_failed(event, now)
             case ev.Closing():
                 self._closing = True
                 self._writing.hurry(now.mono_ms)
@@ -238,6 +260,7 @@ class Machine:
             self._propose(round_, now)
             self._decide_undecided(round_, now)
             self._close(round_, now)
+        self._heal(now)
         self._settle(now)
         self._write(now)
         self._beat(now)
@@ -295,6 +318,9 @@ class Machine:
         }
         self._presence.forget_all_but(
             frozenset(address for doc in self._chain.documents for address in doc.addresses)
+        )
+        self._healing.forget_all_but(
+            frozenset(member.peer_id for doc in self._chain.documents for member in doc.members)
         )
 
     def _get_round(self, document: Document, pair: str, start: int) -> _Round:
@@ -520,8 +546,10 @@ class Machine:
         for heartbeat in envelope.heartbeats:
             document = self._chain.find(heartbeat.epoch)
             verdict = check_heartbeat(heartbeat, document, event.author)
-            if verdict.action is Action.ACCEPT:
-                self._presence.process_heartbeat(heartbeat, now.mono_ms)
+            if verdict.action is Action.ACCEPT and self._presence.process_heartbeat(
+                heartbeat, now.mono_ms
+            ):
+                self._process_open(heartbeat, event.author, now)
             if not self._process_verdict(verdict, event.author):
                 return
         for receipt in envelope.receipts:
@@ -629,6 +657,115 @@ class Machine:
                 needed=round_.document.minimum_signers,
                 reason=reason,
             )
+
+    # --- heal ---------------------------------------------------------------------------------
+
+    def _list_open(self) -> list[Tally]:
+        """Return what others may heal from us, newest first: of open rounds, and not settled yet.
+
+        When it is more than a heartbeat takes, each names the next window of it.
+        """
+        tallies = {id_: tally for round_ in self._rounds.values()
+                   for id_, tally in round_.tallies.items()}  # fmt: skip
+        for _, id_ in self._settling:
+            if id_ not in self._settled and id_ in self._tallies:
+                tallies[id_] = self._tallies[id_]
+        open_ = [tally for tally in tallies.values() if tally.is_open]
+        open_.sort(key=lambda tally: (-tally.report.round, tally.id))
+        if len(open_) > OPEN_IDS_MAX:
+            first = self._sequence * OPEN_IDS_MAX % len(open_)
+            open_ = (open_[first:] + open_[:first])[:OPEN_IDS_MAX]
+        return open_
+
+    def _find_missing(self, id_: bytes, bits: int) -> int:
+        """Return which of these signers we lack; all, of a report that we do not know."""
+        tally = self._tallies.get(id_)
+        return bits if tally is None else tally.find_missing(bits)
+
+    def _process_open(self, heartbeat: Heartbeat, author: str, now: Now) -> None:
+        """Somebody names what it has: note what we lack, to be asked for if gossip is no quicker.
+
+        Gossip that is on its way to us may have waited for company twice.
+        """
+        claims = {
+            id_: bits
+            for id_, bits in decode_open(heartbeat.open).items()
+            if self._find_missing(id_, bits)
+        }
+        interval_ms = compute_heartbeat_interval_ms(len(self._chain.newest.members))
+        patience_ms = HEAL_PATIENCE_MS + 2 * self._outbox.compute_linger_ms(now.mono_ms)
+        patience_ms += compute_jitter_ms(
+            self._me, heartbeat.sequence, int(interval_ms * HEAL_SPREAD)
+        )
+        self._healing.process_claims(author, claims, now.mono_ms + patience_ms)
+
+    def _heal(self, now: Now) -> None:
+        """Ask for what we still lack."""
+        if self._closing:
+            return
+        while question := self._healing.take_question(self._find_missing, now.mono_ms):
+            peer, ids = question
+            self._effects.append(ev.Ask(peer, encode_question(Want(ids)), ASK_DEADLINE_MS))
+            self._note(NoteKind.ASKED, count=len(ids), author=peer)
+
+    def _process_question(self, event: ev.Asked, now: Now) -> None:
+        """Give what we have of what a peer asks for. The connection has proven who it is."""
+        data = b""
+        try:
+            want = decode_question(event.data)
+        except WireError as error:
+            self._process_verdict(Verdict(Action.REJECT, error.reason), event.peer)
+        else:
+            if self._healing.may_answer(event.peer, now.mono_ms):
+                tallies = [self._tallies[id_] for id_ in want.ids if id_ in self._tallies]
+                data = encode_answer(tally.to_entry() for tally in tallies if tally.is_open)
+                self._note(NoteKind.ANSWERED, count=len(tallies), author=event.peer)
+            else:
+                verdict = Verdict(Action.IGNORE, "too_many_questions")
+                self._process_verdict(verdict, event.peer)
+        self._effects.append(ev.Answer(event.token, data))
+
+    def _process_answer(self, event: ev.Answered, now: Now) -> None:
+        """Take what we asked for as if it had come by gossip, and hold it against who gave it.
+
+        An honest node has checked what it gives: there is nobody else to blame.
+        """
+        wanted = self._healing.get_question(event.peer)
+        if not wanted:
+            return  # asked by an earlier life
+        given: dict[bytes, int] = {}
+        try:
+            gift = decode_answer(event.data)
+        except WireError as error:
+            self._process_verdict(Verdict(Action.REJECT, error.reason), event.peer)
+            self._healing.process_failure(event.peer, now.mono_ms, is_its_own=True)
+            return
+        for entry in gift.entries:
+            id_ = entry.report.compute_id(self._chain.newest.separator)
+            known = self._tallies.get(id_)
+            count = len(known.signatures) if known is not None else 0
+            # [reject] what we did not ask for, or the same again
+            if id_ not in wanted or id_ in given:
+                verdict = Verdict(Action.REJECT, "unasked")
+            else:
+                verdict = self._process_entry(entry, now)
+            if not self._process_verdict(verdict, event.peer, entry.report):
+                break
+            given[id_] = sum(1 << signature.member for signature in entry.signatures)
+            tally = self._tallies.get(id_)
+            if tally is not None and len(tally.signatures) > count:
+                self._note_tally(NoteKind.HEALED, tally, author=event.peer)
+        self._healing.process_answer(event.peer, given, now.mono_ms)
+
+    def _process_ask_failed(self, event: ev.AskFailed, now: Now) -> None:
+        if not self._healing.get_question(event.peer):
+            return
+        self._note(NoteKind.UNANSWERED, reason=event.reason, author=event.peer)
+        # Whom we have no connection to is no worse for it.
+        is_its_own = event.reason != "unconnected"
+        self._healing.process_failure(event.peer, now.mono_ms, is_its_own=is_its_own)
+        if event.reason == "too_large":
+            self._effects.append(ev.Penalize(event.peer, event.reason))
 
     # --- settle and store ---------------------------------------------------------------------
 
@@ -815,6 +952,7 @@ class Machine:
             max(0, now.wall_ms),
             self._writing.store or _NO_STORE,
             self._version,
+            encode_open((tally.id, tally.signer_bits) for tally in self._list_open()),
             _UNSIGNED,
         )
         self._ask_signature(heartbeat)

@@ -25,6 +25,7 @@ class Tally:
         "proven_ms",
         "report",
         "signatures",
+        "signer_bits",
     )
 
     def __init__(self, id_: bytes, report: Report, document: Document) -> None:
@@ -32,6 +33,8 @@ class Tally:
         self.report = report
         self.document = document
         self.signatures: dict[int, bytes] = {}
+        #: The same members as bits: bit i is the member of index i.
+        self.signer_bits = 0
         self.last_signer_ms = 0
         self.last_signed_wall_ms = 0
         #: Names of our sources, and their spread in basis points: ours alone, signed by nobody.
@@ -43,6 +46,7 @@ class Tally:
         if member in self.signatures:
             return False
         self.signatures[member] = signature
+        self.signer_bits |= 1 << member
         self.last_signer_ms = now.mono_ms
         self.last_signed_wall_ms = now.wall_ms
         if self.proven_ms is None and len(self.signatures) >= self.document.minimum_signers:
@@ -53,6 +57,15 @@ class Tally:
     def is_proven(self) -> bool:
         """At least `minimumSigners` distinct members of the report's epoch have signed."""
         return self.proven_ms is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Its proposer has signed: it may be named and passed on to others."""
+        return self.document.index_by_address[self.report.proposer] in self.signatures
+
+    def find_missing(self, bits: int) -> int:
+        """Return those of `bits` that are members of the epoch and have not signed here."""
+        return bits & ((1 << len(self.document.members)) - 1) & ~self.signer_bits
 
     @property
     def settles_ms(self) -> int | None:

@@ -6,21 +6,24 @@ here; `checks` and the machine do that. `docs/protocol.md` gives the bytes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
-from gossip_price.core.limits import ENTRIES_MAX, MESSAGE_BYTES_MAX, RECEIPT_IDS_MAX
+from gossip_price.core.limits import ENTRIES_MAX, MESSAGE_BYTES_MAX, OPEN_IDS_MAX, RECEIPT_IDS_MAX
 from gossip_price.core.types import Bytes20, Bytes32, Bytes65, Entry, UInt
 from gossip_price.crypto import StructType
 
 WIRE_VERSION: Final = 1
 VERSION_CHARS_MAX: Final = 64
+#: An id, the length of its bitmap, and at most 32 bytes of bitmap, for each.
+OPEN_BYTES_MAX: Final = OPEN_IDS_MAX * (32 + 1 + 32)
 
 HEARTBEAT_TYPE: Final = StructType(
     "Heartbeat(address member,uint64 boot,uint64 sequence,bytes32 epoch,uint64 clockMs,"
-    "bytes32 store,string version)"
+    "bytes32 store,string version,bytes open)"
 )
 RECEIPT_TYPE: Final = StructType(
     "Receipt(address writer,bytes32 store,uint64 writtenMs,bytes32[] ids)"
@@ -38,7 +41,8 @@ class WireError(ValueError):
 class Heartbeat(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A member is alive: which process (`boot`), which beat, what it knows and where it writes.
 
-    `store` is 32 zero bytes while the member has no database.
+    `store` is 32 zero bytes while the member has no database; `open` are the ids that it has
+    open, with who has signed them (`encode_open`).
     """
 
     member: Bytes20
@@ -48,6 +52,7 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     clock_ms: UInt
     store: Bytes32
     version: Annotated[str, Meta(max_length=VERSION_CHARS_MAX)]
+    open: Annotated[bytes, Meta(max_length=OPEN_BYTES_MAX)]
     signature: Bytes65
 
     def compute_digest(self, separator: bytes) -> bytes:
@@ -61,6 +66,7 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
             self.clock_ms,
             self.store,
             self.version,
+            self.open,
         )
 
 
@@ -116,6 +122,40 @@ def decode(data: bytes) -> Envelope:
     if envelope.version != WIRE_VERSION:
         raise WireError("version", f"{envelope.version} given, allowed: {WIRE_VERSION}")
     return envelope
+
+
+def encode_open(ids: Iterable[tuple[bytes, int]]) -> bytes:
+    """Write ids, each with its signers as bits (bit i is the member of index i, one at least).
+
+    id ‖ length ‖ bitmap, one after the other; bit i of a bitmap is bit i mod 8, counted from
+    the lowest, of byte i div 8, and its last byte is not zero.
+    """
+    parts = bytearray()
+    for id_, bits in ids:
+        bitmap = bits.to_bytes((bits.bit_length() + 7) // 8, "little")
+        parts += id_ + bytes((len(bitmap),)) + bitmap
+    return bytes(parts)
+
+
+def decode_open(data: bytes) -> dict[bytes, int]:
+    """Read what `encode_open` has written: signers as bits, by id, in order.
+
+    Raises WireError with reason `malformed` for anything else: a cut, an empty bitmap or one of
+    more than 32 bytes, a last byte that is zero, an id that comes twice, more than OPEN_IDS_MAX.
+    """
+    open_: dict[bytes, int] = {}
+    place = 0
+    while place < len(data):
+        bitmap_at = place + 33
+        length = data[bitmap_at - 1] if bitmap_at <= len(data) else 0
+        id_, bitmap = data[place : bitmap_at - 1], data[bitmap_at : bitmap_at + length]
+        if not 1 <= len(bitmap) <= 32 or len(bitmap) != length or not bitmap[-1] or id_ in open_:
+            raise WireError("malformed", f"no open id at byte {place}")
+        open_[id_] = int.from_bytes(bitmap, "little")
+        place = bitmap_at + length
+    if len(open_) > OPEN_IDS_MAX:
+        raise WireError("malformed", f"{len(open_)} open ids, allowed: {OPEN_IDS_MAX}")
+    return open_
 
 
 def is_well_formed(data: bytes) -> bool:

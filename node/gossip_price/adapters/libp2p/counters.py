@@ -22,6 +22,10 @@ class Counters:
     dial_failures: int = 0
     dead_connections: int = 0
     announcements: int = 0
+    asked: int = 0
+    unanswered: int = 0
+    answered: int = 0
+    refused_questions: int = 0
 
     def snapshot(self) -> dict[str, int]:
         """Return all of them by name."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final
@@ -34,6 +34,7 @@ from gossip_price.adapters.libp2p.config import LibP2pConfig
 from gossip_price.adapters.libp2p.connector import Connector
 from gossip_price.adapters.libp2p.counters import Counters
 from gossip_price.adapters.libp2p.dht import Dht
+from gossip_price.adapters.libp2p.exchange import Exchange
 from gossip_price.adapters.libp2p.gossip import Gossip, Router, Topic
 from gossip_price.adapters.libp2p.membership import Membership
 from gossip_price.adapters.libp2p.muxer import cut
@@ -60,6 +61,8 @@ class Owner:
     deliver: Callable[[str, bytes], None]
     ready: Callable[[list[str]], None]
     learned: Callable[[dict[str, tuple[str, ...]]], None]
+    #: None where nobody may ask anything.
+    respond: Callable[[str, bytes], Awaitable[bytes]] | None
 
 
 class _Notifee(INotifee):  # type: ignore[misc]  # libp2p is untyped to us
@@ -111,6 +114,15 @@ class Node:
             topics[self._message_topic] = Topic(self._admit_message, self._deliver)
         self._topics = topics
         self._gossip = Gossip(self._host, self._router, topics, counters, self._offended)
+        self._exchange = Exchange(
+            self._host,
+            config.network_id,
+            counters=counters,
+            may_ask=self._may_ask,
+            offended=self.penalize,
+        )
+        if owner.respond is not None:
+            self._exchange.serve(owner.respond)
         self._dht = Dht(self._host, config.network_id)
         self._connector = Connector(
             config,
@@ -164,6 +176,10 @@ class Node:
         await self._gossip.publish(self._message_topic, data)
         self._counters.published += 1
 
+    async def request(self, peer: str, data: bytes, deadline_s: float) -> bytes:
+        """Ask one peer. Raises RequestError, at the deadline at the latest."""
+        return await self._exchange.request(peer, data, deadline_s)
+
     def cut_unadmitted(self) -> None:
         """Cut those who are no longer admitted, now rather than at the next tick."""
         if self._nursery is not None:
@@ -189,6 +205,12 @@ class Node:
         )
         self._counters.refused_peers += not admitted
         return admitted
+
+    def _may_ask(self, peer: str) -> bool:
+        """Tell whether a peer's questions are answered: members', in an open network too."""
+        return self._membership.is_member(peer) and self._membership.is_admitted(
+            peer, trio.current_time()
+        )
 
     def _has_room_for_strangers(self) -> bool:
         connections = self._host.get_network().get_connections()

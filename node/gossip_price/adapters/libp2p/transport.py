@@ -10,7 +10,8 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
 import trio
 
@@ -21,14 +22,17 @@ from gossip_price.adapters.libp2p.inbox import Inbox
 from gossip_price.adapters.libp2p.membership import Membership
 from gossip_price.adapters.libp2p.node import Node, Owner
 from gossip_price.core.limits import MESSAGE_BYTES_MAX
-from gossip_price.ports import Deliver
+from gossip_price.ports import Deliver, RequestError, Respond
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 #: Messages handed over before the loop gets its turn for other things.
 SLICE: Final = 32
 #: Publishing only queues; it waits for a busy trio thread, not for the network.
 PUBLISH_S: Final = 10.0
+#: For the trio thread to be busy, beyond the deadline of a request.
+REQUEST_SPARE_S: Final = 5.0
 CLOSE_S: Final = 2.0
 
 Learned = Callable[[dict[str, tuple[str, ...]]], None]
@@ -61,17 +65,21 @@ class LibP2pTransport:
         self._membership = Membership(config.allowed, trusted, config.open_access)
         self._inbox = Inbox()
         self._addresses: list[str] = []
-        self._pending: set[asyncio.Future[None]] = set()
+        self._pending: set[asyncio.Future[Any]] = set()
         self._closing = False
         self._failure: BaseException | None = None
         self._node: Node | None = None
         self._token: trio.lowlevel.TrioToken | None = None
         self._nursery: trio.Nursery | None = None
 
-    async def start(self, deliver: Deliver) -> None:
-        """Listen, join and begin to deliver. Raises OSError when an address cannot be bound."""
+    async def start(self, deliver: Deliver, respond: Respond | None = None) -> None:
+        """Listen, join and begin to deliver. Raises OSError when an address cannot be bound.
+
+        `respond(peer, question)` is called on the loop; without it nobody may ask anything.
+        """
         self._loop = asyncio.get_running_loop()
         self._deliver = deliver
+        self._respond = respond
         self._ready = asyncio.Event()
         self._ended = asyncio.Event()
         self._thread = threading.Thread(target=self._run_thread, name="libp2p", daemon=True)
@@ -117,14 +125,23 @@ class LibP2pTransport:
         node = self._node
         if node is None or self._closing:
             raise ConnectionError("the p2p transport is not running")
-        future: asyncio.Future[None] = self._loop.create_future()
-        self._pending.add(future)
+        await self._run_there(node.publish(data), PUBLISH_S)
+
+    async def request(self, peer: str, data: bytes, deadline_s: float) -> bytes:
+        """Ask one connected peer directly and return its answer.
+
+        Raises RequestError; a peer that is not connected is not dialed.
+        """
+        node = self._node
+        if node is None or self._closing:
+            raise RequestError("unconnected", "the p2p transport is not running")
         try:
-            self._start_soon(node.publish(data), future)
-            async with asyncio.timeout(PUBLISH_S):
-                await future
-        finally:
-            self._pending.discard(future)
+            work = node.request(peer, data, deadline_s)
+            return await self._run_there(work, deadline_s + REQUEST_SPARE_S)
+        except ConnectionError as error:
+            raise RequestError("broken", str(error)) from error
+        except TimeoutError as error:
+            raise RequestError("timeout", "the p2p thread is busy") from error
 
     def admit(self, peers: frozenset[str]) -> None:
         """Replace the peer ids that may connect (Private); others' connections are cut."""
@@ -176,7 +193,13 @@ class LibP2pTransport:
             self._config,
             self._membership,
             self._counters,
-            Owner(self._admit_message, self._put, self._note_ready, self._note_learned),
+            Owner(
+                admit=self._admit_message,
+                deliver=self._put,
+                ready=self._note_ready,
+                learned=self._note_learned,
+                respond=self._respond_there if self._respond is not None else None,
+            ),
         )
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
@@ -190,19 +213,53 @@ class LibP2pTransport:
         except trio.RunFinishedError:
             log.debug("the p2p thread has ended; %s is void", function.__name__)
 
-    def _start_soon(self, work: Coroutine[Any, Any, None], future: asyncio.Future[None]) -> None:
+    async def _run_there(self, work: Coroutine[Any, Any, T], deadline_s: float) -> T:
+        """Run `work` on the trio thread and return what it returns."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._pending.add(future)
+        try:
+            self._start_soon(work, future)
+            async with asyncio.timeout(deadline_s):
+                return await future
+        finally:
+            self._pending.discard(future)
+
+    async def _respond_there(self, peer: str, data: bytes) -> bytes:
+        """On the trio thread: let the loop's `respond` answer."""
+        assert self._respond is not None  # noqa: S101  # else nobody calls this
+        token = trio.lowlevel.current_trio_token()
+        answered = trio.Event()
+
+        def wake(_future: object) -> None:
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(answered.set)
+
+        work = self._respond(peer, data)
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:
+            work.close()
+            raise
+        future.add_done_callback(wake)
+        try:
+            await answered.wait()
+        finally:
+            future.cancel()
+        return future.result()
+
+    def _start_soon(self, work: Coroutine[Any, Any, T], future: asyncio.Future[T]) -> None:
         async def run() -> None:
-            error: Exception | None = None
             try:
-                await work
-            except Exception as trouble:  # noqa: BLE001  # supervising edge: raised in publish
-                error = trouble
-            self._tell(_settle, future, error)
+                result = await work
+            except Exception as trouble:  # noqa: BLE001  # supervising edge: raised where it waits
+                self._tell(_fail, future, trouble)
+            else:
+                self._tell(_settle, future, result)
 
         def start() -> None:
             if self._nursery is None or self._nursery.cancel_scope.cancel_called:
                 work.close()
-                self._tell(_settle, future, ConnectionError("the p2p transport has ended"))
+                self._tell(_fail, future, ConnectionError("the p2p transport has ended"))
             else:
                 self._nursery.start_soon(run)
 
@@ -247,15 +304,16 @@ class LibP2pTransport:
     def _note_end(self) -> None:
         self._ended.set()
         for future in self._pending:
-            _settle(future, ConnectionError("the p2p transport has ended"))
+            _fail(future, ConnectionError("the p2p transport has ended"))
 
 
-def _settle(future: asyncio.Future[None], error: Exception | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(None)
-    else:
+def _settle(future: asyncio.Future[T], result: T) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(future: asyncio.Future[Any], error: Exception) -> None:
+    if not future.done():
         future.set_exception(error)
 
 

@@ -26,6 +26,9 @@ _LEVELS: Final[Mapping[NoteKind, int]] = {
     NoteKind.EQUIVOCATION: logging.ERROR,
     NoteKind.REJECTED: logging.WARNING,
     NoteKind.PUBLISHED: logging.DEBUG,
+    NoteKind.ASKED: logging.DEBUG,
+    NoteKind.ANSWERED: logging.DEBUG,
+    NoteKind.UNANSWERED: logging.DEBUG,
     NoteKind.POISON: logging.ERROR,
     NoteKind.CLOCK_STEPPED: logging.WARNING,
     NoteKind.JOURNAL_FAILED: logging.ERROR,
@@ -35,6 +38,8 @@ _LEVELS: Final[Mapping[NoteKind, int]] = {
 _COUNT_NAMES: Final[Mapping[NoteKind, str]] = {
     NoteKind.OBSERVED: "sources",
     NoteKind.PUBLISHED: "entries",
+    NoteKind.ASKED: "ids",
+    NoteKind.ANSWERED: "entries",
 }
 _FLOODS: Final = frozenset({NoteKind.IGNORED, NoteKind.REJECTED})
 #: Each state: the note that begins the trouble, and the one that ends it.

@@ -10,6 +10,7 @@ from typing import Any
 
 from gossip_price.adapters.libp2p import LibP2pConfig, LibP2pTransport, Tuning
 from gossip_price.network.keys import compute_peer_id
+from gossip_price.ports import Respond
 
 NETWORK = b"\x11" * 32
 QUICK = Tuning(
@@ -81,21 +82,28 @@ def admit_all(_author: str, _data: bytes) -> bool:
 
 
 async def start_node(
-    config: LibP2pConfig, admit: Callable[[str, bytes], bool] = admit_all
+    config: LibP2pConfig,
+    admit: Callable[[str, bytes], bool] = admit_all,
+    respond: Respond | None = None,
 ) -> Running:
     """Start a node; whoever starts it closes it."""
     books: list[dict[str, tuple[str, ...]]] = []
     running = Running(LibP2pTransport(config, admit, books.append), books=books)
-    await running.transport.start(lambda author, data: running.heard.append((author, data)))
+    await running.transport.start(
+        lambda author, data: running.heard.append((author, data)), respond
+    )
     return running
 
 
 @asynccontextmanager
 async def run_node(
-    number: int, admit: Callable[[str, bytes], bool] = admit_all, **changes: Any
+    number: int,
+    admit: Callable[[str, bytes], bool] = admit_all,
+    respond: Respond | None = None,
+    **changes: Any,
 ) -> AsyncIterator[Running]:
     """Run test node `number` within a block."""
-    running = await start_node(make_config(number, **changes), admit)
+    running = await start_node(make_config(number, **changes), admit, respond)
     try:
         yield running
     finally:

@@ -23,9 +23,9 @@ from gossip_price.ports import RequestError
 log = logging.getLogger(__name__)
 
 #: Questions of others under way at once; one of each peer. A full answer has half a megabyte.
-SERVED_MAX: Final = 16
-#: Taking a question, answering and the peer's reading it, together.
-SERVE_S: Final = 10.0
+SERVED_MAX: Final = 64
+#: Taking a question, answering and the peer's reading it, together: no longer than who asks waits.
+SERVE_S: Final = 5.0
 _LENGTH_BYTES: Final = 4
 _PIECE_BYTES: Final = 64 * 1024
 
@@ -131,7 +131,8 @@ class Exchange:
             try:
                 with trio.fail_after(SERVE_S):
                     question = await _read(stream, QUESTION_BYTES_MAX)
-                    await _write(stream, await respond(peer, question))
+                    answer = await _respond_while_wanted(stream, respond(peer, question))
+                    await _write(stream, answer)
                     self._counters.answered += 1
                     await stream.close_write()
                     # Resetting now could overtake the answer: the asker ends the stream.
@@ -173,6 +174,25 @@ async def _read_to_end(stream: Any) -> None:
     with suppress(StreamEOF, StreamReset):
         if await stream.read(1):
             raise OSError("more bytes after the question")
+
+
+async def _respond_while_wanted(stream: Any, answering: Awaitable[bytes]) -> bytes:
+    """Return the answer. Raises OSError when the asker gives up first; it may ask again then."""
+
+    async def watch() -> None:
+        try:
+            await stream.read(1)
+        except StreamEOF:
+            # To who is reading, libp2p tells a reset and a mere half-close alike.
+            if not stream.muxed_stream.reset_received:
+                return  # it has closed its own direction and waits
+        raise OSError("the asker gave up, or sent more than its question")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        answer = await answering
+        nursery.cancel_scope.cancel()
+    return answer
 
 
 async def _end(stream: Any) -> None:

@@ -36,6 +36,10 @@ class Table:
         """Keep the rows as they are now."""
         self._backup = dict(self.rows)
 
+    def back_up_nothing(self) -> None:
+        """Let the next restore be of an empty table: another database."""
+        self._backup = {}
+
     def restore(self) -> tuple[bytes, ...]:
         """Put the backup in place; return the ids that are gone by it."""
         lost = tuple(id_ for id_ in self.rows if id_ not in self._backup)

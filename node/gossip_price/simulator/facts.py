@@ -116,3 +116,6 @@ class Watcher:
 
     def calmed(self, at: Moment) -> None:
         """Nothing goes wrong from now on: the database answers, all are there."""
+
+    def inspected(self, at: Moment, node: int, machine: object, journal: object) -> None:
+        """Look into a node, as a debugger would."""

@@ -241,6 +241,14 @@ class World:
         if node.alive and not waiting:
             self.take(node, [ev.Tick()])
 
+    def inspect(self) -> None:
+        """Let watchers look into the nodes that live."""
+        for node in self.nodes:
+            if node.alive and node.index not in self.ears:
+                for watcher in self._watchers:
+                    moment = self.get_moment(node)
+                    watcher.inspected(moment, node.index, node.turns.machine, node.journal)
+
     # --- time ---------------------------------------------------------------------------------
 
     def now(self, node: Node) -> Now:
@@ -464,12 +472,16 @@ class World:
         if self.nodes[index].life == life and self.table.up and index not in self.unreachable:
             self.give(index, ev.StoreUp(self.store))
 
+    def make_store_event(self, *, up: bool) -> ev.Event:
+        """Return what a store's adapter says when its connection comes or goes."""
+        return ev.StoreUp(self.store) if up else ev.StoreDown("stopped")
+
     def set_store(self, *, up: bool) -> None:
         """Let the database go away or come back, for everybody."""
         self.table.up = up
         for node in self.nodes:
             if not (up and node.index in self.unreachable):
-                self.give(node.index, ev.StoreUp(self.store) if up else ev.StoreDown("stopped"))
+                self.give(node.index, self.make_store_event(up=up))
 
     def restore_backup(self) -> None:
         """Put the table's backup in its place; all connections break by it."""

@@ -147,6 +147,20 @@ def _start_with_new_volume(world: World, fault: Fault) -> None:
     world.begin(fault.node, lost_volume=True)
 
 
+def _black_out(world: World, fault: Fault) -> None:
+    """All lose their power in one moment."""
+    for node in world.nodes:
+        if node.alive:
+            world.cut_power(node.index)
+
+
+def _light_again(world: World, fault: Fault) -> None:
+    for node in world.nodes:
+        if node.index not in world.ears:
+            _boot(world, node)
+            world.begin(node.index)
+
+
 def _boot(world: World, node: Node) -> None:
     """Let the monotonic clock begin anew, as after a reboot."""
     now = world.now(node)
@@ -278,6 +292,7 @@ KINDS: Final[dict[str, Kind]] = {
     "oneway": Kind(_part, _join, "network", 1_000),
     "clock": Kind(_step_clock, _step_back, "node", 20_000),
     "kill": Kind(_kill, _start_again, "node", 20_000),
+    "blackout": Kind(_black_out, _light_again, "all", 30_000),
     "volume": Kind(_kill, _start_with_new_volume, "node", 30_000),
     "leave": Kind(_ask_to_leave, _start_again, "node", 20_000),
     "stop": Kind(_stop, _cont, "node", 20_000),

@@ -26,7 +26,11 @@ _NEVER_TOGETHER: Final = ({"clock", "volume"},)
 
 
 class Options(NamedTuple):
-    """What people may fix; None leaves it to the seed. `faults` None: any; empty: none."""
+    """What people may fix; None leaves it to the seed.
+
+    `faults` None: any, empty: none. `habits`: as many liars as may be, and only with these.
+    `epochs` True: members join or leave in every seed.
+    """
 
     members: int | None = None
     mode: Mode | None = None
@@ -34,6 +38,8 @@ class Options(NamedTuple):
     rounds: int | None = None
     faults: tuple[str, ...] | None = None
     liars: bool = True
+    habits: tuple[str, ...] = ()
+    epochs: bool = False
 
 
 class LiarPlan(NamedTuple):
@@ -79,13 +85,15 @@ def make_plan(seed: int, options: Options = Options()) -> Plan:  # noqa: B008 # 
     interval = options.interval or dice.pick((15, 15, 15, 15, 30, 60))
     rounds = options.rounds or dice.between(8, 16)
     names = tuple(KINDS) if options.faults is None else options.faults
-    changes = names and options.members is None and members == 4 and dice.chance(250)
+    may_change = bool(names) and options.members is None and members == 4
+    changes = options.epochs or (may_change and dice.chance(250))
     joining, leaving = dice.pick(((1, 0), (1, 0), (0, 1))) if changes else (0, 0)
     nodes = members + joining
     faulty = compute_faulty_default(members)
     lying = dice.between(0, faulty) if options.liars and names and dice.chance(600) else 0
+    habits, lying = (options.habits, faulty) if options.habits else (HABITS, lying)
     liars = tuple(
-        LiarPlan(node, tuple(dice.sample(HABITS, dice.between(1, 4))))
+        LiarPlan(node, tuple(dice.sample(habits, dice.between(1, 4))))
         for node in dice.sample(range(nodes), lying)
     )
     # Drift shows over a day what an error does at once; over more, time servers correct it.
@@ -117,14 +125,17 @@ def _draw_faults(plan: Plan, names: tuple[str, ...], dice: Dice) -> tuple[Fault,
         fault = _draw_fault(kind, plan, honest, dice)
         group = "process" if kind in _PROCESS else kind
         # One trouble of a sort at a node: their beginnings and ends must not cross.
-        if (group, fault.node) not in busy:
-            busy.add((group, fault.node))
+        where = {(group, fault.node)}
+        if kind == "blackout":
+            where = {(group, node) for node in range(-1, len(plan.clocks))}
+        if not where & busy:
+            busy |= where
             faults.append(fault)
     return tuple(sorted(faults, key=lambda fault: (fault.start_ms, fault.kind, fault.node)))
 
 
 #: Faults that begin or end a process.
-_PROCESS: Final = ("kill", "volume", "leave", "stop")
+_PROCESS: Final = ("kill", "volume", "leave", "stop", "blackout")
 
 
 def _draw_fault(kind: str, plan: Plan, honest: list[int], dice: Dice) -> Fault:
@@ -153,10 +164,10 @@ _VALUES: Final[dict[str, Callable[[Dice], int]]] = {
     "loss": lambda dice: dice.pick((20, 100, 300, 900)),
     "copies": lambda dice: dice.pick((100, 1_000)),
     "slow": lambda dice: dice.pick((200, 1_000, 4_000)),
-    "clock": lambda dice: dice.pick((-60_000, -16_000, -3_000, -1_000, 1_000, 3_000, 20_000)),
+    "clock": lambda dice: dice.pick((-60_000, -16_000, -3_000, -1_000, 1_000, 3_000, 60_000)),
     "kill": lambda dice: dice.below(len(BOUNDARIES) * 3),
     "volume": lambda dice: dice.below(len(BOUNDARIES) * 3),
-    "slowbase": lambda dice: dice.pick((200, 2_000, 8_000)),
+    "slowbase": lambda dice: dice.pick((200, 2_000, 20_000)),
     "answers": lambda dice: dice.pick((300, 1_000)),
     "lag": lambda dice: dice.pick((30, 300, 1_800)),
     "disagree": lambda dice: dice.pick((-5_000, -150, -95, 95, 150, 90_000)),

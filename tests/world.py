@@ -23,7 +23,7 @@ from gossip_price.simulator.disk import SimulatedJournal
 from gossip_price.simulator.facts import Moment
 from gossip_price.simulator.links import Links
 from gossip_price.simulator.market import PRICE, Market, Quote
-from gossip_price.simulator.world import MONO_START_MS, STORE
+from gossip_price.simulator.world import STORE
 from networks import START, SampleNetwork
 
 __all__ = ["PRICE", "STORE", "FakeJournal", "KeySigner", "Node", "World"]
@@ -66,9 +66,7 @@ class Node(simulated.Node):
         journal: FakeJournal,
         signer: KeySigner,
     ) -> None:
-        super().__init__(
-            index, peer_id, chain=chain, clock=clock, journal=journal, signer=signer
-        )
+        super().__init__(index, peer_id, chain=chain, clock=clock, journal=journal, signer=signer)
         self.notes: list[Note] = []
         self.published: list[bytes] = []
         self.penalized: list[tuple[str, str]] = []
@@ -164,11 +162,11 @@ class World(simulated.World):
         return self.market.fetch_ms_by_member
 
     def make_node(
-        self, index: int, peer_id: str, chain: EpochChain, clock: SimulatedClock, birth_ms: int,
+        self, place: tuple[int, str], chain: EpochChain, clock: SimulatedClock, birth_ms: int,
         secret: bytes,
     ) -> Node:  # fmt: skip
         journal, signer = FakeJournal(birth_ms), KeySigner(secret)
-        return Node(index, peer_id, chain=chain, clock=clock, journal=journal, signer=signer)
+        return Node(*place, chain=chain, clock=clock, journal=journal, signer=signer)
 
     def make_turns(self, node: simulated.Node) -> Turns:
         """Make a node's machine anew, from its journal and with the chain as it is now."""

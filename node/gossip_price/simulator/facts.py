@@ -44,7 +44,7 @@ class Told(NamedTuple):
     pair: str
     round: int
     id: bytes
-    count: int
+    signers: int
     reason: str
     author: str
 

@@ -165,9 +165,7 @@ def _boot(world: World, node: Node) -> None:
     """Let the monotonic clock begin anew, as after a reboot."""
     now = world.now(node)
     error_ms = now.wall_ms - world.true_ms
-    node.clock.set_right(
-        world.true_ms, mono_ms=5_000 + node.life, error_ms=error_ms, drift_ppm=0
-    )
+    node.clock.set_right(world.true_ms, mono_ms=5_000 + node.life, error_ms=error_ms, drift_ppm=0)
 
 
 def _ask_to_leave(world: World, fault: Fault) -> None:

@@ -168,9 +168,7 @@ class Liar:
         terms = document.terms_by_pair[pair]
         shaded = price * (10_000 + self._dice.between(-60, 60)) // 10_000 + variant
         observed_at = round_ + self._dice.below(min(3, document.interval))
-        return Report(
-            document.hash, pair, round_, shaded, terms.decimals, observed_at, self._me
-        )
+        return Report(document.hash, pair, round_, shaded, terms.decimals, observed_at, self._me)
 
     def _propose(
         self,
@@ -221,9 +219,7 @@ class Liar:
         """Spell somebody's signature the other way, with a high s."""
         entry = self._entries.get(id_)
         if entry is not None:
-            spelled = tuple(
-                Signature(one.member, _flip(one.signature)) for one in entry.signatures
-            )
+            spelled = tuple(Signature(one.member, _flip(one.signature)) for one in entry.signatures)
             self._send(_pack(msgspec.structs.replace(entry, signatures=spelled)))
 
     def _impersonate(self, id_: bytes, document: Document) -> None:

@@ -149,7 +149,8 @@ def _draw_fault(kind: str, plan: Plan, honest: list[int], dice: Dice) -> Fault:
     end_ms = min(start_ms + lasts_ms + dice.below(2_000), plan.calm_ms)
     start_ms = min(start_ms, end_ms - 100)
     node = dice.pick(honest)
-    value, where, group = 0, -1, ()
+    value, where = 0, -1
+    group: tuple[int, ...] = ()
     if kind in _VALUES:
         value = _VALUES[kind](dice)
     if kind in ("partition", "oneway"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from traceback import format_exception
 from typing import Final, NamedTuple, TypeVar
 
 from gossip_price import crypto
@@ -144,6 +145,9 @@ class _Run:
             self._live()
         except SpinError as error:
             violations.append(Violation("spin", self._world.true_ms, -1, str(error)))
+        except Exception as error:  # noqa: BLE001 # whatever a node raises has ended its process
+            where = "".join(format_exception(error))
+            violations.append(Violation("exception", self._world.true_ms, -1, where))
         moment = Moment(self._world.true_ms, self._world.true_ms, 0)
         for checker in self._checkers:
             checker.close(moment)

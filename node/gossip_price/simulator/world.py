@@ -141,7 +141,7 @@ class World:
         self._events_a_turn = events_a_turn
         self._queue: list[tuple[int, int, int, int, ev.Event | Action | None]] = []
         self._order = 0
-        self._watchers = tuple(watchers)
+        self.watchers = tuple(watchers)
         self._hears = [w.heard for w in watchers if type(w).heard is not Watcher.heard]
         self._turns = [w.turned for w in watchers if type(w).turned is not Watcher.turned]
 
@@ -162,18 +162,18 @@ class World:
         clock = SimulatedClock(
             self.true_ms, mono_ms=mono_ms, error_ms=error_ms, drift_ppm=drift_ppm
         )
-        node = self.make_node(len(self.nodes), peer_id, chain, clock, birth_ms, secret)
+        node = self.make_node((len(self.nodes), peer_id), chain, clock, birth_ms, secret)
         node.signer.tell = lambda digest: self._tell_signed(node, digest)
         self.nodes.append(node)
         return node
 
     def make_node(
-        self, index: int, peer_id: str, chain: EpochChain, clock: SimulatedClock, birth_ms: int,
+        self, place: tuple[int, str], chain: EpochChain, clock: SimulatedClock, birth_ms: int,
         secret: bytes,
     ) -> Node:  # fmt: skip
-        """Make the value that a node is."""
+        """Make the value that a node is; `place` is its index and peer id."""
         journal, signer = self.make_journal(birth_ms), SimulatedSigner(secret, self.scheme)
-        return Node(index, peer_id, chain=chain, clock=clock, journal=journal, signer=signer)
+        return Node(*place, chain=chain, clock=clock, journal=journal, signer=signer)
 
     def make_journal(self, birth_ms: int) -> SimulatedJournal:
         """Make a blank volume."""
@@ -207,7 +207,7 @@ class World:
         node.stopped = None
         node.tick_ms = -1
         node.spins = 0
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher.began(self.get_moment(node), index, lost_volume=lost_volume)
         self.give(index, ev.Tick())
         if self.table.up and index not in self.unreachable:
@@ -219,7 +219,7 @@ class World:
         node.alive = False
         node.life += 1
         node.turns_left = node.effects_left = node.journal.cut = node.signer.cut = None
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher.ended(self.get_moment(node), index)
 
     def cut_power(self, index: int) -> None:
@@ -245,7 +245,7 @@ class World:
         """Let watchers look into the nodes that live."""
         for node in self.nodes:
             if node.alive and node.index not in self.ears:
-                for watcher in self._watchers:
+                for watcher in self.watchers:
                     moment = self.get_moment(node)
                     watcher.inspected(moment, node.index, node.turns.machine, node.journal)
 
@@ -270,9 +270,7 @@ class World:
         """Let something happen to the world after some time."""
         self._push(after_ms, -1, -1, action)
 
-    def _push(
-        self, after_ms: int, index: int, life: int, thing: ev.Event | Action | None
-    ) -> None:
+    def _push(self, after_ms: int, index: int, life: int, thing: ev.Event | Action | None) -> None:
         self._order += 1
         heappush(self._queue, (self.true_ms + after_ms, self._order, index, life, thing))
 
@@ -358,7 +356,7 @@ class World:
                 heard(moment, node.index, event.author, event.data)
         elif isinstance(event, ev.Observed):
             seen = event.observation
-            for watcher in self._watchers:
+            for watcher in self.watchers:
                 watcher.observed(moment, node.index, seen.pair, event.round, seen.price)
 
     def carry_out(self, node: Node, effect: Outward, moment: Moment) -> None:
@@ -383,12 +381,12 @@ class World:
         told = Told(
             note.kind.value, note.pair, note.round, note.id, note.count, note.reason, note.author
         )
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher.told(moment, node.index, told)
 
     def _tell_signed(self, node: Node, digest: bytes) -> None:
         moment = self.get_moment(node)
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher.signed(moment, node.index, digest)
 
     # --- behind the ports ---------------------------------------------------------------------
@@ -396,7 +394,7 @@ class World:
     def send(self, author: int, data: bytes, to: Iterable[int] | None = None) -> None:
         """Gossip bytes in a member's name to all others, or to these."""
         moment = self.get_moment(self.nodes[author])
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher.published(moment, author, data)
         event = ev.Received(self.nodes[author].peer_id, data)
         for receiver in range(len(self.nodes)) if to is None else to:
@@ -411,7 +409,7 @@ class World:
         return self.links.route(author, receiver, self.true_ms)
 
     def _penalize(self, node: Node, effect: ev.Penalize, moment: Moment) -> None:
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher.penalized(moment, node.index, effect.author, effect.reason)
         for other in self.nodes:
             if other.peer_id == effect.author:
@@ -432,7 +430,7 @@ class World:
 
     def _write(self, node: Node, rows: tuple[StoredRow, ...], moment: Moment) -> None:
         seen = tuple(_to_row(row) for row in rows)
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher.asked_to_write(moment, node.index, seen)
         index, life = node.index, node.life
         way_ms, back_ms = self.write_ms
@@ -462,7 +460,7 @@ class World:
         news = set(inserted)
         moment = self.get_moment(self.nodes[index])
         new_rows = tuple(_to_row(row) for row in rows if row.id in news)
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher.inserted(moment, index, new_rows)
         if self.loses_answer():
             return ev.StoreDown("connection lost after the commit")
@@ -488,7 +486,7 @@ class World:
         self.set_store(up=False)
         lost = self.table.restore()
         moment = Moment(self.true_ms, self.true_ms, self.true_ms)
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher.removed(moment, lost)
         self.schedule(_RECONNECT_MS, lambda: self.set_store(up=True))
 
@@ -510,7 +508,7 @@ class _WatchedJournal:
         for record in records:
             if isinstance(record, ev.Vote):
                 moment = self._world.get_moment(self._node)
-                for watcher in self._world._watchers:  # noqa: SLF001 # one class in two parts
+                for watcher in self._world.watchers:
                     watcher.voted(moment, self._node.index, record.id, _to_claim(record.report))
         self._journal.write(records)
 

@@ -45,9 +45,7 @@ class Checker(Watcher):
         self.law_by_epoch = {law.epoch: law for law in setting.laws}
         self.violations: list[Violation] = []
 
-    def blame(
-        self, at: Moment, node: int, text: str, *, pair: str = "", round_: int = 0
-    ) -> None:
+    def blame(self, at: Moment, node: int, text: str, *, pair: str = "", round_: int = 0) -> None:
         """Note a violation."""
         if len(self.violations) < _VIOLATIONS_MAX:
             violation = Violation(self.name, at.true_ms, node, text, pair, round_)

@@ -59,7 +59,7 @@ class CostChecker(Checker):
         self.rows += len(rows)
 
     def close(self, at: Moment) -> None:
-        """While nothing goes wrong each row is written by one member, and checked by few batches."""
+        """While nothing goes wrong one member writes each row, and few batches look again."""
         if not self._is_quiet or self.liars or self._began_ms is None:
             return
         hours = (at.true_ms - self._began_ms) // _TRUST_MS + 1

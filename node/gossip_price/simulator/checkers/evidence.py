@@ -1,4 +1,4 @@
-"""Reads what nodes said by `docs/protocol.md`, with no code of the core's: ids, entries, signers."""
+"""Reads what nodes said by `docs/protocol.md`, with no code of the core: ids, entries, signers."""
 
 from __future__ import annotations
 

@@ -47,8 +47,7 @@ class KeepingChecker(Checker):
         elif told.kind == "journal_recovered":
             self._failing.discard(node)
             self._proven[node] = {
-                id_: (pair, round_, True)
-                for id_, (pair, round_, _) in self._proven[node].items()
+                id_: (pair, round_, True) for id_, (pair, round_, _) in self._proven[node].items()
             }
         elif told.kind == "proven" and not self._is_calm:
             on_disk = node not in self._failing

@@ -94,9 +94,7 @@ class LivenessChecker(Checker):
                 round_ * 1000 + bound_ms
             ):
                 late = "not" if stored_ms is None else f"{stored_ms - round_ * 1000} ms after"
-                self.blame(
-                    at, -1, f"stored {late}, bound {bound_ms} ms", pair=pair, round_=round_
-                )
+                self.blame(at, -1, f"stored {late}, bound {bound_ms} ms", pair=pair, round_=round_)
         self.counts = Counts(rounds, promised, stored, split, slowest_ms)
 
     def _list_rounds(self, began_s: int, end_s: int) -> list[tuple[Law, str, int]]:

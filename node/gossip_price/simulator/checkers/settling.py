@@ -20,28 +20,31 @@ class SettlingChecker(Checker):
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
+        #: Node → id → signer → when it was first known there, by its own monotonic clock.
         self._first_ms: dict[int, dict[bytes, dict[bytes, int]]] = {}
-        self._began_ms: dict[int, int] = {}
-        self._own: dict[int, dict[bytes, int]] = {}
 
     def began(self, at: Moment, node: int, *, lost_volume: bool) -> None:
-        self._first_ms[node] = {}
-        self._own[node] = {}
-        self._began_ms[node] = at.mono_ms
+        kept = {} if lost_volume else self._first_ms.get(node, {})
+        # What an earlier life knew may have come from its journal, at this life's start.
+        self._first_ms[node] = {
+            id_: dict.fromkeys(signers, at.mono_ms) for id_, signers in kept.items()
+        }
 
     def heard(self, at: Moment, node: int, author: str, data: bytes) -> None:
         for heard in self.evidence.read(data):
-            known = self._first_ms[node].setdefault(heard.id, {})
-            for signer in heard.signers:
-                known.setdefault(signer, at.mono_ms)
-            if len(self._first_ms[node]) > _REMEMBERED:
-                del self._first_ms[node][next(iter(self._first_ms[node]))]
+            self._learn(at, node, heard.id, heard.signers)
 
     def voted(self, at: Moment, node: int, id_: bytes, claim: Claim) -> None:
         # Its own signature is made in this turn, or later when the disk fails.
-        self._own[node].setdefault(id_, at.mono_ms)
-        if len(self._own[node]) > _REMEMBERED:
-            del self._own[node][next(iter(self._own[node]))]
+        self._learn(at, node, id_, (self.setting.addresses[node],))
+
+    def _learn(self, at: Moment, node: int, id_: bytes, signers: tuple[bytes, ...]) -> None:
+        ids = self._first_ms[node]
+        known = ids.setdefault(id_, {})
+        for signer in signers:
+            known.setdefault(signer, at.mono_ms)
+        if len(ids) > _REMEMBERED:
+            del ids[next(iter(ids))]
 
     def asked_to_write(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
         for row in rows:
@@ -49,11 +52,9 @@ class SettlingChecker(Checker):
             if law is None:
                 continue
             known = self._first_ms[node].get(row.id, {})
-            # What did not reach it in this life came from its journal, at this life's start.
-            began_ms = self._own[node].get(row.id, self._began_ms[node])
-            times = sorted(known.get(signer, began_ms) for signer, _ in row.signatures)
+            times = sorted(known[signer] for signer, _ in row.signatures if signer in known)
             if len(times) < law.quorum:
-                continue  # the proof's checker says it
+                continue  # older than we remember, or the proof's checker says it
             settled_ms = min(
                 times[-1] + law.settle * 1000, times[law.quorum - 1] + law.settle_cap * 1000
             )

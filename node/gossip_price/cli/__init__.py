@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "keys": "make or show a node's keys",
     "network": "make a network document with fresh keys",
     "migrate": "bring a database to this version's schema",
+    "simulate": "try bad days in a simulated network",
     "feed": "serve simulated prices in Coinbase's format",
 }
 

@@ -1,0 +1,115 @@
+"""6. Bounded: every queue and map of a node, and its journal, stays under its stated limit.
+
+Looks at the objects themselves, by reflection: a container without a stated limit is a violation,
+so that nobody adds a map and forgets that it must end.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from gossip_price.simulator.checkers.checker import Checker, Setting
+from gossip_price.simulator.facts import Law, Moment
+
+_DAY_S: Final = 86_400
+#: What a machine keeps for late signatures, and what may wait for the database.
+_RECENT: Final = 4_096
+_WAITING: Final = 200_000
+
+
+class _Size(NamedTuple):
+    """What limits depend on: the largest roster, rounds a day of all pairs, open rounds."""
+
+    members: int
+    rounds_a_day: int
+    open_rounds: int
+    interval: int
+    per_vote: int
+
+
+def _tallies(size: _Size) -> int:
+    return _RECENT + _WAITING + 4 * size.members * size.open_rounds
+
+
+#: Attribute → its limit. Four variants a proposer; a receipt's, a heartbeat's and a vote's worth.
+_LIMITS: Final[dict[str, Callable[[_Size], int]]] = {
+    "Machine._effects": lambda size: 0,
+    "Machine._rounds": lambda size: size.open_rounds,
+    "Machine._tallies": _tallies,
+    "Machine._votes": lambda size: (
+        (11 + 3_600 // size.interval) * size.per_vote * max(1, size.open_rounds)
+    ),
+    "Machine._unsigned_votes": lambda size: size.per_vote * size.open_rounds,
+    "Machine._unsigned_words": lambda size: 4,
+    "Machine._settling": lambda size: size.members * _tallies(size),
+    "Machine._settled": _tallies,
+    "Machine._receipted": _tallies,
+    "Machine._recent": lambda size: _RECENT,
+    "Outbox._ids": lambda size: 4 * size.members * size.open_rounds,
+    "Outbox._receipts": lambda size: 64,
+    "Presence._beats": lambda size: size.members,
+    "Writing._pending": lambda size: _WAITING,
+    "Writing._heap": lambda size: 4 * _WAITING,
+    "Writing._trusted": lambda size: _WAITING,
+    "Writing._halves": lambda size: 16,
+    "Writing._in_flight": lambda size: 256,
+    "Journal.votes": lambda size: 8 * size.rounds_a_day * size.per_vote,
+    "Journal.proven": lambda size: _WAITING + 8 * size.rounds_a_day * size.per_vote,
+    "Journal.stored": lambda size: 8 * size.rounds_a_day * size.per_vote,
+}
+_JOURNAL: Final = ("votes", "proven", "stored")
+#: Frozen values: what the network agreed on, not what a node collects.
+_VALUES: Final = ("EpochChain", "Document")
+_CONTAINERS: Final = (dict, list, set, deque, tuple)
+
+
+class BoundsChecker(Checker):
+    """Measures nodes when the world lets it look at them; keeps the largest size of each."""
+
+    name = "bounds"
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.largest: dict[str, int] = {}
+        self._size = _compute_size(setting.laws)
+
+    def inspected(self, at: Moment, node: int, machine: object, journal: object) -> None:
+        if node in self.liars:
+            return
+        found = [*measure(machine), *((f"Journal.{n}", len(getattr(journal, n))) for n in _JOURNAL)]
+        for path, length in found:
+            if path not in _LIMITS:
+                self.blame(at, node, f"{path} has no stated limit in checkers/bounds.py")
+                continue
+            self.largest[path] = max(length, self.largest.get(path, 0))
+            limit = _LIMITS[path](self._size)
+            if length > limit:
+                self.blame(at, node, f"{path} holds {length}, its limit is {limit}")
+
+
+def measure(thing: object) -> Iterator[tuple[str, int]]:
+    """Yield the path and length of each container that `thing` and its parts hold."""
+    name = type(thing).__name__
+    for attribute, value in vars(thing).items():
+        if isinstance(value, _CONTAINERS):
+            yield f"{name}.{attribute}", len(value)
+        elif (
+            type(value).__module__.startswith("gossip_price.core")
+            and hasattr(value, "__dict__")
+            and type(value).__name__ not in _VALUES
+            and not callable(value)
+        ):
+            yield from measure(value)
+
+
+def _compute_size(laws: tuple[Law, ...]) -> _Size:
+    members = max(len(law.addresses) for law in laws)
+    pairs = max(len(law.pairs) for law in laws)
+    interval = min(law.interval for law in laws)
+    longest = max(law.interval + law.skew for law in laws)
+    # A round is given up half a minute after it can be signed; one is to come.
+    open_rounds = pairs * ((longest + 30) // interval + 3)
+    per_vote = members if any(law.every_node for law in laws) else 1
+    return _Size(members, pairs * _DAY_S // interval, open_rounds, interval, per_vote)

@@ -1,0 +1,94 @@
+"""3. Nothing proven at an honest node that lives on, or returns with its disk, is lost.
+
+What an old backup took away again is excepted until the audit exists; `survives_restore` says
+whether it does.
+"""
+
+from __future__ import annotations
+
+from gossip_price.simulator.checkers.checker import Checker, Setting
+from gossip_price.simulator.facts import Moment, Row, Told
+
+
+class KeepingChecker(Checker):
+    """Holds each node to what it called proven, until it stands in the table."""
+
+    name = "keeping"
+    survives_restore = False
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self._stored: set[bytes] = set()
+        self._removed: set[bytes] = set()
+        self._rounds: dict[tuple[str, int], bytes] = {}
+        #: By node: what it called proven, and whether its disk took records then.
+        self._proven: dict[int, dict[bytes, tuple[str, int, bool]]] = {}
+        self._failing: set[int] = set()
+        self._here: set[int] = set()
+        self._is_calm = False
+
+    def calmed(self, at: Moment) -> None:
+        # What is proven later is still on its way when the history ends.
+        self._is_calm = True
+
+    def began(self, at: Moment, node: int, *, lost_volume: bool) -> None:
+        self._here.add(node)
+        kept = {} if lost_volume else self._proven.get(node, {})
+        # What a full disk did not take, the process's end has lost.
+        self._proven[node] = {id_: told for id_, told in kept.items() if told[2]}
+        self._failing.discard(node)
+
+    def ended(self, at: Moment, node: int) -> None:
+        self._here.discard(node)
+
+    def told(self, at: Moment, node: int, told: Told) -> None:
+        if told.kind == "journal_failed":
+            self._failing.add(node)
+        elif told.kind == "journal_recovered":
+            self._failing.discard(node)
+            self._proven[node] = {
+                id_: (pair, round_, True) for id_, (pair, round_, _) in self._proven[node].items()
+            }
+        elif told.kind == "proven" and not self._is_calm:
+            on_disk = node not in self._failing
+            self._proven[node][told.id] = (told.pair, told.round, on_disk)
+
+    def inserted(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
+        for row in rows:
+            claim = row.claim
+            law = self.law_by_epoch.get(claim.epoch)
+            if row.id in self._stored:
+                self.blame(at, node, f"stored {row.id.hex()[:8]} twice")
+            self._stored.add(row.id)
+            self._removed.discard(row.id)
+            if law is None or law.every_node:
+                continue
+            first = self._rounds.setdefault((claim.pair, claim.round), row.id)
+            if first != row.id:
+                self.blame(
+                    at, node, f"stored {row.id.hex()[:8]} beside {first.hex()[:8]}",
+                    pair=claim.pair, round_=claim.round,
+                )  # fmt: skip
+
+    def removed(self, at: Moment, ids: tuple[bytes, ...]) -> None:
+        self._stored.difference_update(ids)
+        self._removed.update(ids)
+
+    def is_content(self) -> bool:
+        return not self._find_missing()
+
+    def close(self, at: Moment) -> None:
+        for id_, (node, pair, round_) in self._find_missing().items():
+            self.blame(
+                at, node, f"{id_.hex()[:8]} was proven there and is not stored", pair=pair,
+                round_=round_,
+            )  # fmt: skip
+
+    def _find_missing(self) -> dict[bytes, tuple[int, str, int]]:
+        excepted = set() if self.survives_restore else self._removed
+        return {
+            id_: (node, pair, round_)
+            for node in sorted(self._here - self.liars)
+            for id_, (pair, round_, _) in self._proven[node].items()
+            if id_ not in self._stored and id_ not in excepted
+        }

@@ -1,0 +1,46 @@
+"""1. Every stored row has a quorum of distinct roster signers over exactly its content."""
+
+from __future__ import annotations
+
+from gossip_price.simulator.checkers.checker import Checker
+from gossip_price.simulator.facts import Moment, Row
+
+
+class ProofChecker(Checker):
+    """Proves each row anew as it enters the table."""
+
+    name = "proof"
+
+    def inserted(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
+        if node in self.liars:
+            return
+        for row in rows:
+            problem = self._find_problem(row)
+            if problem is not None:
+                claim = row.claim
+                self.blame(at, node, f"stored {row.id.hex()[:8]}: {problem}", pair=claim.pair,
+                           round_=claim.round)  # fmt: skip
+
+    def _find_problem(self, row: Row) -> str | None:
+        claim = row.claim
+        law = self.law_by_epoch.get(claim.epoch)
+        if law is None:
+            return "of an epoch that nobody made"
+        if self.get_law(claim.round) is not law:
+            return "of an epoch that was not in force for its round"
+        if self.evidence.compute_id(claim) != row.id:
+            return "its id is not the hash of its content"
+        if claim.round != claim.observed_at - claim.observed_at % law.interval:
+            return "observed in another round"
+        if claim.proposer not in law.addresses:
+            return "proposed by nobody on the roster"
+        signers = set()
+        for address, signature in row.signatures:
+            if self.evidence.find_signer(row.id, signature) != address:
+                return f"the signature of {address.hex()[:6]} is not theirs"
+            if address not in law.addresses:
+                return f"{address.hex()[:6]} is not on its epoch's roster"
+            signers.add(address)
+        if len(signers) < law.quorum:
+            return f"{len(signers)} distinct signers, {law.quorum} needed"
+        return None

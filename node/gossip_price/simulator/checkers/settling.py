@@ -1,0 +1,65 @@
+"""4. Settled means settled: never written before the settle time after the last new signer.
+
+By the writer's own monotonic clock, from what reached it. Not later than the cap is a part of the
+liveness bound: who waits longer than the cap stores too late.
+"""
+
+from __future__ import annotations
+
+from gossip_price.simulator.checkers.checker import Checker, Setting
+from gossip_price.simulator.facts import Claim, Moment, Row
+
+#: Ids remembered for each node; older ones have settled long ago.
+_REMEMBERED = 2_048
+
+
+class SettlingChecker(Checker):
+    """Knows when each signer of each report first reached each node in its present life."""
+
+    name = "settling"
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        #: Node → id → signer → when it was first known there, by its own monotonic clock.
+        self._first_ms: dict[int, dict[bytes, dict[bytes, int]]] = {}
+
+    def began(self, at: Moment, node: int, *, lost_volume: bool) -> None:
+        kept = {} if lost_volume else self._first_ms.get(node, {})
+        # What an earlier life knew may have come from its journal, at this life's start.
+        self._first_ms[node] = {
+            id_: dict.fromkeys(signers, at.mono_ms) for id_, signers in kept.items()
+        }
+
+    def heard(self, at: Moment, node: int, author: str, data: bytes) -> None:
+        for heard in self.evidence.read(data):
+            self._learn(at, node, heard.id, heard.signers)
+
+    def voted(self, at: Moment, node: int, id_: bytes, claim: Claim) -> None:
+        # Its own signature is made in this turn, or later when the disk fails.
+        self._learn(at, node, id_, (self.setting.addresses[node],))
+
+    def _learn(self, at: Moment, node: int, id_: bytes, signers: tuple[bytes, ...]) -> None:
+        ids = self._first_ms[node]
+        known = ids.setdefault(id_, {})
+        for signer in signers:
+            known.setdefault(signer, at.mono_ms)
+        if len(ids) > _REMEMBERED:
+            del ids[next(iter(ids))]
+
+    def asked_to_write(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
+        for row in rows:
+            law = self.law_by_epoch.get(row.claim.epoch)
+            if law is None:
+                continue
+            known = self._first_ms[node].get(row.id, {})
+            times = sorted(known[signer] for signer, _ in row.signatures if signer in known)
+            if len(times) < law.quorum:
+                continue  # older than we remember, or the proof's checker says it
+            settled_ms = min(
+                times[-1] + law.settle * 1000, times[law.quorum - 1] + law.settle_cap * 1000
+            )
+            if at.mono_ms < settled_ms:
+                self.blame(
+                    at, node, f"wrote {row.id.hex()[:8]} {settled_ms - at.mono_ms} ms too early",
+                    pair=row.claim.pair, round_=row.claim.round,
+                )  # fmt: skip

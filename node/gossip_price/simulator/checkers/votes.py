@@ -1,0 +1,106 @@
+"""2. No honest member signs twice, nor what it must not; no round has two proven reports.
+
+Holds across crashes, lost volumes and clock steps, as far as the design promises it: whoever
+loses its volume has a clock within the skew (`docs/simulator.md`).
+"""
+
+from __future__ import annotations
+
+from gossip_price.simulator.checkers.checker import Checker, Setting
+from gossip_price.simulator.facts import Claim, Moment
+
+
+class VotesChecker(Checker):
+    """Knows every vote that was tried, every signature that was made, every one that was sent."""
+
+    name = "votes"
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self._claims: dict[bytes, Claim] = {}
+        self._unexplained: dict[tuple[int, bytes], Moment] = {}
+        #: (node, vote key) → the id it is bound to.
+        self._bound: dict[tuple[int, str, int, bytes], bytes] = {}
+        #: (pair, round) → id → who has signed it, by what was sent.
+        self._signers: dict[tuple[str, int], dict[bytes, set[bytes]]] = {}
+        self._highest: dict[int, int] = {}
+        self._seen: dict[tuple[int, str, int], list[int]] = {}
+
+    def began(self, at: Moment, node: int, *, lost_volume: bool) -> None:
+        if lost_volume:
+            self._highest.pop(node, None)
+
+    def turned(self, at: Moment, node: int) -> None:
+        wall_s = at.wall_ms // 1000
+        law = self.get_law(wall_s)
+        if law is not None:
+            self._highest[node] = max(self._highest.get(node, 0), wall_s - wall_s % law.interval)
+
+    def observed(self, at: Moment, node: int, pair: str, round_: int, price: int) -> None:
+        self._seen.setdefault((node, pair, round_), []).append(price)
+
+    def voted(self, at: Moment, node: int, id_: bytes, claim: Claim) -> None:
+        if self.evidence.compute_id(claim) != id_:
+            self.blame(at, node, f"voted for {id_.hex()[:8]}, which is not its report's id")
+        self._learn(self.evidence.compute_id(claim), claim)
+
+    def signed(self, at: Moment, node: int, digest: bytes) -> None:
+        if node in self.liars:
+            return
+        claim = self._claims.get(digest)
+        if claim is None:
+            # A heartbeat, a receipt, or a report that we shall see when it is sent.
+            self._unexplained[node, digest] = at
+        else:
+            self._judge(at, node, digest, claim)
+
+    def published(self, at: Moment, node: int, data: bytes) -> None:
+        for heard in self.evidence.read(data):
+            self._learn(heard.id, heard.claim)
+            law = self.law_by_epoch.get(heard.claim.epoch)
+            if law is None:
+                continue
+            claim = heard.claim
+            signers = self._signers.setdefault((claim.pair, claim.round), {})
+            signers.setdefault(heard.id, set()).update(
+                signer for signer in heard.signers if signer in law.addresses
+            )
+            proven = [i for i, who in signers.items() if len(who) >= law.quorum]
+            if len(proven) > 1 and not law.every_node:
+                self.blame(
+                    at, node, f"two proven reports: {', '.join(i.hex()[:8] for i in proven)}",
+                    pair=claim.pair, round_=claim.round,
+                )  # fmt: skip
+        if node in self.liars:
+            return
+        for heard in self.evidence.read(data):
+            unexplained = self._unexplained.pop((node, heard.id), None)
+            if unexplained is not None:
+                self._judge(unexplained, node, heard.id, heard.claim)
+
+    def _learn(self, id_: bytes, claim: Claim) -> None:
+        self._claims.setdefault(id_, claim)
+
+    def _judge(self, at: Moment, node: int, id_: bytes, claim: Claim) -> None:
+        law = self.law_by_epoch.get(claim.epoch)
+        if law is None:
+            self.blame(at, node, f"signed {id_.hex()[:8]} of an unknown epoch")
+            return
+        proposer = claim.proposer if law.every_node else b""
+        first = self._bound.setdefault((node, claim.pair, claim.round, proposer), id_)
+
+        def blame(text: str) -> None:
+            self.blame(at, node, f"{text} ({id_.hex()[:8]})", pair=claim.pair, round_=claim.round)
+
+        if first != id_:
+            blame(f"signed a second report beside {first.hex()[:8]}")
+        if claim.round < self._highest.get(node, 0) - law.interval:
+            blame("signed a report of a round that its clock had left long before")
+        # Its own clock's time, at most the skew before the round begins or after it ends.
+        wall_s = at.wall_ms // 1000
+        if not claim.round - law.skew - 1 <= wall_s <= claim.round + law.interval + law.skew:
+            blame("signed a report of a round that is not current")
+        seen = self._seen.get((node, claim.pair, claim.round), [])
+        allowed = law.max_deviation
+        if not any(abs(claim.price - own) * 10_000 <= allowed * own for own in seen):
+            blame(f"signed price {claim.price}, its own observations are {seen}")

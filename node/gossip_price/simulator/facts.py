@@ -1,0 +1,121 @@
+"""What can be seen of a world from outside, as plain values, and who watches it.
+
+Checkers are watchers. They see what went over the wire, to the disk and into the table, and share
+no code with the core: nothing here knows its types.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Moment(NamedTuple):
+    """A point in the history: true time, and what the node's own clocks said; milliseconds."""
+
+    true_ms: int
+    wall_ms: int
+    mono_ms: int
+
+
+class Claim(NamedTuple):
+    """A report's fields, as somebody claims them."""
+
+    epoch: bytes
+    pair: str
+    round: int
+    price: int
+    decimals: int
+    observed_at: int
+    proposer: bytes
+
+
+class Row(NamedTuple):
+    """A row as it was inserted: (address, signature) of each claimed signer."""
+
+    id: bytes
+    claim: Claim
+    signatures: tuple[tuple[bytes, bytes], ...]
+
+
+class Told(NamedTuple):
+    """What a node told people: the note's kind and what it is about."""
+
+    kind: str
+    pair: str
+    round: int
+    id: bytes
+    signers: int
+    reason: str
+    author: str
+
+
+class Law(NamedTuple):
+    """One epoch's terms as a checker needs them. Durations in seconds."""
+
+    epoch: bytes
+    separator: bytes
+    start: int
+    interval: int
+    every_node: bool
+    quorum: int
+    faulty: int
+    fallback_delay: int
+    skew: int
+    settle: int
+    settle_cap: int
+    max_deviation: int
+    pairs: tuple[str, ...]
+    addresses: tuple[bytes, ...]
+    peers: tuple[str, ...]
+
+
+class Watcher:
+    """Sees everything, changes nothing. Override what matters; `node` is a node's index."""
+
+    def began(self, at: Moment, node: int, *, lost_volume: bool) -> None:
+        """A node began a life."""
+
+    def ended(self, at: Moment, node: int) -> None:
+        """A node was killed."""
+
+    def turned(self, at: Moment, node: int) -> None:
+        """A node takes a turn."""
+
+    def heard(self, at: Moment, node: int, author: str, data: bytes) -> None:
+        """A message reached a living node, which takes it in this turn."""
+
+    def observed(self, at: Moment, node: int, pair: str, round_: int, price: int) -> None:
+        """A node's sources gave it a price for a round."""
+
+    def voted(self, at: Moment, node: int, id_: bytes, claim: Claim) -> None:
+        """A node gave its vote to the journal (which may refuse it, or lose it)."""
+
+    def signed(self, at: Moment, node: int, digest: bytes) -> None:
+        """A node's key signed."""
+
+    def published(self, at: Moment, node: int, data: bytes) -> None:
+        """A node, or a liar at its place, sent a message; lies may go to a few only."""
+
+    def penalized(self, at: Moment, node: int, author: str, reason: str) -> None:
+        """A node cut off an author."""
+
+    def told(self, at: Moment, node: int, told: Told) -> None:
+        """A node told people something."""
+
+    def asked_to_write(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
+        """A node sent rows to the database."""
+
+    def inserted(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
+        """These rows are in the table now and were not before."""
+
+    def removed(self, at: Moment, ids: tuple[bytes, ...]) -> None:
+        """An old backup took the table's place, without these."""
+
+    def disturbed(self, start_ms: int, end_ms: int, kind: str, nodes: tuple[int, ...]) -> None:
+        """Something goes wrong from `start_ms` to `end_ms`, at these nodes; said beforehand."""
+
+    def calmed(self, at: Moment) -> None:
+        """Nothing goes wrong from now on: the database answers, all are there."""
+
+    def inspected(self, at: Moment, node: int, machine: object, journal: object) -> None:
+        """Look into a node, as a debugger would."""

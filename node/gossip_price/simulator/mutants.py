@@ -1,0 +1,413 @@
+"""Deliberate bugs: each a small change of the real core that a checker must catch.
+
+A checker that has never caught anything proves nothing. Every mutant is a context manager that
+puts one bug into the core and takes it out again; `catch` tells how many seeds it took.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from heapq import heappush
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from gossip_price import crypto
+from gossip_price.core import checks, machine
+from gossip_price.core import events as ev
+from gossip_price.core.machine import Machine
+from gossip_price.core.presence import Presence
+from gossip_price.core.quorum import Tally
+from gossip_price.core.types import Now
+from gossip_price.core.writing import Writing
+from gossip_price.crypto import SignatureError
+from gossip_price.engine import Turns
+from gossip_price.ports import JournalError
+from gossip_price.simulator.disk import SimulatedJournal
+from gossip_price.simulator.plan import Options, make_plan
+from gossip_price.simulator.run import Outcome, run_plan
+
+_HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+
+
+@contextmanager
+def _changed(owner: Any, name: str, value: object) -> Iterator[None]:
+    before = owner.__dict__[name]
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+@contextmanager
+def _all(*changes: AbstractContextManager[None]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for change in changes:
+            stack.enter_context(change)
+        yield
+
+
+def _count_messages() -> AbstractContextManager[None]:
+    original = Machine._process_entry
+    counts: weakref.WeakKeyDictionary[Machine, dict[bytes, int]] = weakref.WeakKeyDictionary()
+
+    def process_entry(self: Any, entry: Any, now: Now) -> Any:
+        verdict = original(self, entry, now)
+        document = self._chain.find(entry.report.epoch)
+        tally = document and self._tallies.get(entry.report.compute_id(document.separator))
+        if verdict.action is checks.Action.ACCEPT and tally:
+            heard = counts.setdefault(self, {})
+            heard[tally.id] = heard.get(tally.id, 0) + len(entry.signatures)
+            if not tally.is_proven and heard[tally.id] >= tally.document.minimum_signers:
+                tally.proven_ms = now.mono_ms
+                heappush(self._settling, (tally.settles_ms, tally.id))
+        return verdict
+
+    return _changed(Machine, "_process_entry", process_entry)
+
+
+def _sign_before_journal() -> AbstractContextManager[None]:
+    original = Turns.take
+    late: weakref.WeakKeyDictionary[Turns, list[ev.Record]] = weakref.WeakKeyDictionary()
+
+    class Later:
+        """Takes records now; they are written some turns later, many at once."""
+
+        def __init__(self, turns: Any) -> None:
+            self.records = late.setdefault(turns, [])
+
+        def write(self, records: Any) -> None:
+            self.records += records
+
+    def take(self: Any, events: Any, now: Now) -> Any:
+        journal, later = self._journal, Later(self)
+        if len(later.records) > 8:
+            with suppress(JournalError):
+                journal.write(list(later.records))
+                later.records.clear()
+        self._journal = later
+        try:
+            return original(self, events, now)
+        finally:
+            self._journal = journal
+
+    return _changed(Turns, "take", take)
+
+
+def _skip_sync() -> AbstractContextManager[None]:
+    original = SimulatedJournal.sync
+
+    def sync(self: Any) -> None:
+        if len(self._unsynced) > 40:
+            original(self)
+
+    def load(self: Any) -> Any:
+        original(self)
+        return loaded(self)
+
+    loaded = SimulatedJournal.load
+
+    return _all(_changed(SimulatedJournal, "sync", sync), _changed(SimulatedJournal, "load", load))
+
+
+def _count_other_epoch() -> AbstractContextManager[None]:
+    original = Machine._process_entry
+
+    def process_entry(self: Any, entry: Any, now: Now) -> Any:
+        everybody = {address for doc in self._chain.documents for address in doc.addresses}
+
+        def check(id_: bytes, signature: Any, document: Any) -> Any:
+            try:
+                is_member = vars(checks)["recover"](id_, signature.signature) in everybody
+            except SignatureError:
+                is_member = False
+            return checks.ACCEPT if is_member else checks._reject("bad_signature")
+
+        with _changed(machine, "check_signature", check):
+            return original(self, entry, now)
+
+    return _changed(Machine, "_process_entry", process_entry)
+
+
+def _drop_union() -> AbstractContextManager[None]:
+    def merge(self: Any, member: int, signature: bytes, now: Now) -> bool:
+        if len(self.signatures) >= 2 and member not in self.signatures:
+            self.signatures.pop(next(iter(self.signatures)))
+        return original(self, member, signature, now)
+
+    original = Tally.merge
+    return _changed(Tally, "merge", merge)
+
+
+def _store_unsettled() -> AbstractContextManager[None]:
+    return _changed(Tally, "settles_ms", property(lambda self: self.proven_ms))
+
+
+def _settle_on_first_proven() -> AbstractContextManager[None]:
+    def settles_ms(self: Any) -> int | None:
+        if self.proven_ms is None:
+            return None
+        due_ms: int = self.proven_ms + self.document.settle * 1000
+        return due_ms
+
+    return _changed(Tally, "settles_ms", property(settles_ms))
+
+
+def _settle_by_wall_clock() -> AbstractContextManager[None]:
+    original, deadline = Machine.step, Machine.get_deadline_ms
+    offsets: weakref.WeakKeyDictionary[Machine, int] = weakref.WeakKeyDictionary()
+
+    def move(self: Any, now: Now) -> Now:
+        offset = offsets.setdefault(self, now.wall_ms - now.mono_ms)
+        return Now(now.wall_ms, now.wall_ms - offset)
+
+    def step(self: Any, event: Any, now: Now) -> Any:
+        return original(self, event, move(self, now))
+
+    def get_deadline_ms(self: Any, now: Now) -> int:
+        moved = move(self, now)
+        return max(deadline(self, moved) - moved.mono_ms, 1) + now.mono_ms
+
+    return _all(
+        _changed(Machine, "step", step), _changed(Machine, "get_deadline_ms", get_deadline_ms)
+    )
+
+
+def _let_receipts_prune() -> AbstractContextManager[None]:
+    original = Writing.add
+
+    def process_receipt(self: Any, id_: bytes, store: bytes, mono_ms: int) -> bool:
+        return self._pending.pop(id_, None) is not None
+
+    def add(self: Any, row: Any, now: Now, *, trusted: bool = False, vouched: Any = None) -> None:
+        if vouched is None:
+            original(self, row, now, trusted=trusted)
+
+    return _all(
+        _changed(Writing, "process_receipt", process_receipt), _changed(Writing, "add", add)
+    )
+
+
+def _forget_receipted_rows() -> AbstractContextManager[None]:
+    """Believe a receipt for ever: never look again."""
+    return _changed(Writing, "_take_trusted", lambda self, mono_ms: [])
+
+
+def _forget_what_waits() -> AbstractContextManager[None]:
+    original = Writing.process_down
+
+    def process_down(self: Any) -> None:
+        waiting = [i for i, one in self._pending.items() if one.status.value == "waiting"]
+        original(self)
+        for id_ in waiting:
+            del self._pending[id_]
+
+    return _changed(Writing, "process_down", process_down)
+
+
+def _sign_fallback_too() -> AbstractContextManager[None]:
+    def get_vote_key(document: Any, pair: str, round_start: int, proposer: bytes) -> str:
+        return f"{pair}|{round_start}|{proposer.hex()}"
+
+    return _changed(machine, "get_vote_key", get_vote_key)
+
+
+def _restoring(**less: object) -> AbstractContextManager[None]:
+    original = Machine._restore
+
+    def restore(self: Any, remembered: Any, now: Now) -> None:
+        if "highest_round" in less:
+            self._highest = 0
+        if "birth_ms" in less:
+            self._birth_ms = 0
+        kept = {key: value for key, value in less.items() if key in ("votes", "proven")}
+        original(self, msgspec.structs.replace(remembered, **kept), now)
+
+    return _changed(Machine, "_restore", restore)
+
+
+def _forget_votes() -> AbstractContextManager[None]:
+    """The machine forgets, and the journal, which would refuse the second vote, lets it pass."""
+    return _all(
+        _restoring(votes=()),
+        _changed(SimulatedJournal, "_refuse_contradictions", lambda self, records: None),
+        _changed(SimulatedJournal, "_apply", _overwrite),
+    )
+
+
+def _overwrite(self: Any, record: ev.Record) -> None:
+    if isinstance(record, ev.Vote):
+        self.votes[record.key] = record
+    else:
+        _apply(self, record)
+
+
+_apply: Final = SimulatedJournal._apply
+
+
+def _keep_proven_in_memory() -> AbstractContextManager[None]:
+    return _changed(Machine, "_remember_proven", lambda self, tally: None)
+
+
+def _blame_proposer() -> AbstractContextManager[None]:
+    original = Machine._process_verdict
+
+    def process_verdict(self: Any, verdict: Any, author: str, report: Any = None) -> bool:
+        document = report and self._chain.find(report.epoch)
+        index = document and document.index_by_address.get(report.proposer)
+        blamed = author if index is None else document.members[index].peer_id
+        return original(self, verdict, blamed, report)
+
+    return _changed(Machine, "_process_verdict", process_verdict)
+
+
+def _reject_stale() -> AbstractContextManager[None]:
+    original = checks.check_entry
+
+    def check_entry(*given: Any) -> Any:
+        verdict = original(*given)
+        return checks._reject(verdict.reason) if verdict.reason == "stale_round" else verdict
+
+    return _changed(machine, "check_entry", check_entry)
+
+
+def _take_high_s() -> AbstractContextManager[None]:
+    order = 2 * _HALF_ORDER + 1
+
+    def recover(digest: bytes, signature: bytes) -> bytes:
+        s = int.from_bytes(signature[32:64], "big")
+        if s > _HALF_ORDER:
+            low = (order - s).to_bytes(32, "big")
+            signature = signature[:32] + low + bytes([55 - signature[64]])
+        return crypto.recover(digest, signature)
+
+    return _changed(checks, "recover", recover)
+
+
+def _skip_roster_check() -> AbstractContextManager[None]:
+    return _changed(machine, "check_signature", lambda id_, signature, document: checks.ACCEPT)
+
+
+def _skip_deviation() -> AbstractContextManager[None]:
+    return _changed(machine, "is_within_deviation", lambda price, own, max_deviation_bp: True)
+
+
+def _sign_closed_rounds() -> AbstractContextManager[None]:
+    return _all(
+        _changed(machine, "is_over", lambda *given: False),
+        _changed(Machine, "_is_closed", lambda *given: False),
+    )
+
+
+def _send_on_each_merge() -> AbstractContextManager[None]:
+    original = Machine._merge
+
+    def merge(self: Any, tally: Any, member: int, signature: bytes, now: Now) -> None:
+        original(self, tally, member, signature, now)
+        self._outbox.add_entry(tally.id, now.mono_ms)
+
+    return _changed(Machine, "_merge", merge)
+
+
+def _everybody_writes() -> AbstractContextManager[None]:
+    return _changed(Presence, "get_writers", lambda self, document, store, mono_ms: [])
+
+
+def _never_forget_rounds() -> AbstractContextManager[None]:
+    return _changed(machine, "_get_close_ms", lambda round_: (round_.start + 86_400) * 1000)
+
+
+def _use_small_quorum() -> AbstractContextManager[None]:
+    """Count to the quorum of the first epoch in every epoch."""
+    original = Tally.merge
+
+    def merge(self: Any, member: int, signature: bytes, now: Now) -> bool:
+        was = original(self, member, signature, now)
+        if was and self.proven_ms is None and len(self.signatures) >= 3:
+            self.proven_ms = now.mono_ms
+        return was
+
+    return _changed(Tally, "merge", merge)
+
+
+class Mutant(NamedTuple):
+    """A bug, who must catch it, and where it is worth looking for it first."""
+
+    name: str
+    checker: str
+    make: Callable[[], AbstractContextManager[None]]
+    options: Options = Options()
+
+
+def _looking_at(*faults: str, **fixed: Any) -> Options:
+    """Only these faults: a seed that has nothing else meets them sooner."""
+    return Options(faults=faults, **fixed)
+
+
+_CRASHES: Final = _looking_at("kill", habits=("equivocate", "flood"), interval=30)
+
+MUTANTS: Final = (
+    Mutant("count messages instead of members", "proof", _count_messages,
+           _looking_at("kill", "partition", "copies", "stop")),
+    Mutant("count members of another epoch", "proof", _count_other_epoch,
+           _looking_at("kill", habits=("impersonate",), epochs=True)),
+    Mutant("count to another epoch's quorum", "proof", _use_small_quorum,
+           _looking_at("kill", "partition", members=7)),
+    Mutant("skip the roster check", "proof", _skip_roster_check,
+           _looking_at(habits=("impersonate",))),
+    Mutant("take high-s signatures", "proof", _take_high_s,
+           _looking_at("slow", "oneway", "loss", habits=("malleate",))),
+    Mutant("sign before the journal is synced", "votes", _sign_before_journal, _CRASHES),
+    Mutant("report a sync that was none", "votes", _skip_sync, _CRASHES),
+    Mutant("forget votes on restart", "votes", _forget_votes, _CRASHES),
+    Mutant("forget the highest round on restart", "votes",
+           lambda: _restoring(highest_round=0), _looking_at("clock", "kill", interval=15)),
+    Mutant("forget the journal's birth", "votes", lambda: _restoring(birth_ms=0),
+           _looking_at("volume", habits=("equivocate", "flood"), interval=30)),
+    Mutant("let the fallback's report be signed as well", "votes", _sign_fallback_too),
+    Mutant("sign any price", "votes", _skip_deviation, _looking_at("disagree", "lag")),
+    Mutant("sign rounds that are closed", "votes", _sign_closed_rounds,
+           _looking_at("kill", "clock", habits=("replay",))),
+    Mutant("let a receipt prune", "keeping", _let_receipts_prune,
+           _looking_at("database", habits=("receipts",))),
+    Mutant("believe a receipt for ever", "keeping", _forget_receipted_rows,
+           _looking_at("database", habits=("receipts",))),
+    Mutant("forget what waits when the database goes away", "keeping", _forget_what_waits,
+           _looking_at("database")),
+    Mutant("keep what is proven in memory only", "keeping", _keep_proven_in_memory,
+           _looking_at("blackout", "database")),
+    Mutant("store before settlement", "settling", _store_unsettled),
+    Mutant("settle on first proven", "settling", _settle_on_first_proven),
+    Mutant("settle by the wall clock", "settling", _settle_by_wall_clock,
+           _looking_at("clock")),
+    Mutant("drop the union", "liveness", _drop_union),
+    Mutant("never forget rounds", "bounds", _never_forget_rounds),
+    Mutant("send on each merge", "cost", _send_on_each_merge),
+    Mutant("let everybody write", "cost", _everybody_writes, Options(faults=())),
+    Mutant("blame whose report was forwarded", "blame", _blame_proposer,
+           _looking_at("slow", habits=("impersonate", "malleate"))),
+    Mutant("reject what a slow clock sends", "blame", _reject_stale,
+           _looking_at("clock", "stop", "slow")),
+)  # fmt: skip
+
+
+class Catch(NamedTuple):
+    """How a mutant fared: after how many seeds who caught it; `outcome` None if nobody did."""
+
+    mutant: Mutant
+    seeds: int
+    caught_by: tuple[str, ...]
+    outcome: Outcome | None
+
+
+def catch(mutant: Mutant, seeds_max: int, first: int = 0) -> Catch:
+    """Run seeds with the bug at work until its checker says so."""
+    for seed in range(first, first + seeds_max):
+        outcome = run_plan(make_plan(seed, mutant.options), bug=mutant.make(), hashed=False)
+        said = tuple(sorted({violation.checker for violation in outcome.violations}))
+        if mutant.checker in said:
+            return Catch(mutant, seed - first + 1, said, outcome)
+    return Catch(mutant, seeds_max, (), None)

@@ -1,0 +1,261 @@
+"""One seed: the world of its plan, watched by all checkers, run to its end, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from traceback import format_exception
+from typing import Final, NamedTuple, TypeVar
+
+from gossip_price import crypto
+from gossip_price.network.document import (
+    PROTOCOL_VERSION,
+    ZERO_HASH,
+    Document,
+    Member,
+    Mode,
+    PairTerms,
+    compute_fallback_delay,
+    compute_faulty_default,
+    compute_minimum_signers,
+)
+from gossip_price.network.epochs import EpochChain
+from gossip_price.network.keys import compute_peer_id, format_address
+from gossip_price.simulator.checkers import Checker, Evidence, Setting, Violation, make_checkers
+from gossip_price.simulator.checkers.bounds import BoundsChecker
+from gossip_price.simulator.checkers.cost import CostChecker
+from gossip_price.simulator.checkers.liveness import Counts, LivenessChecker
+from gossip_price.simulator.database import Table
+from gossip_price.simulator.dice import Dice
+from gossip_price.simulator.facts import Law, Moment, Watcher
+from gossip_price.simulator.faults import arrange
+from gossip_price.simulator.history import History
+from gossip_price.simulator.liars import Liar
+from gossip_price.simulator.links import Links
+from gossip_price.simulator.market import Market
+from gossip_price.simulator.plan import START_MS, Options, Plan, make_plan
+from gossip_price.simulator.scheme import REAL, Scheme, installed
+from gossip_price.simulator.world import SpinError, World
+
+_PAIR: Final = PairTerms("ETH-USD", 8, 1, 10**15)
+_SKEW_S: Final = 5
+_SETTLE_S: Final = 30
+#: After the last fault the world runs on until all checkers are content, at most this long: what
+#: somebody vouched for falsely is written after an hour (docs/protocol.md, "Who writes").
+_CALM_MAX_MS: Final = 3_600_000 + 600_000
+_LOOK_MS: Final = 5_000
+#: Nodes are looked into this often: at every round of a short day, hourly in a long one.
+_INSPECT_MS: Final = 3_600_000
+
+
+class Outcome(NamedTuple):
+    """What came of a seed. `history` is the hash of all that happened."""
+
+    plan: Plan
+    history: str
+    events: int
+    violations: tuple[Violation, ...]
+    liveness: Counts
+    statements: int
+    largest: dict[str, int]
+    simulated_ms: int
+
+
+_C = TypeVar("_C", bound=Checker)
+MakeWorld = Callable[..., World]
+
+
+def run_seed(seed: int, options: Options = Options()) -> Outcome:  # noqa: B008 # frozen
+    """Run a seed's plan, as people fixed it."""
+    return run_plan(make_plan(seed, options))
+
+
+def run_plan(
+    plan: Plan,
+    *,
+    scheme: Scheme = REAL,
+    watchers: Sequence[Watcher] = (),
+    make_world: MakeWorld = World,
+    bug: AbstractContextManager[None] | None = None,
+    hashed: bool = True,
+) -> Outcome:
+    """Run a plan to its end; more `watchers` may look on, a deliberate `bug` may be at work."""
+    with bug or nullcontext(), installed(scheme):
+        return _Run(plan, scheme, watchers, make_world, hashed=hashed).run()
+
+
+class _Run:
+    def __init__(
+        self,
+        plan: Plan,
+        scheme: Scheme,
+        watchers: Sequence[Watcher],
+        make_world: MakeWorld,
+        *,
+        hashed: bool,
+    ) -> None:
+        self._plan = plan
+        self._secrets, self._peers, chain = make_chain(plan)
+        addresses = tuple(crypto.get_address(secret) for secret in self._secrets)
+        laws = tuple(make_law(document) for document in chain.documents)
+        liars = frozenset(liar.node for liar in plan.liars)
+        evidence = Evidence(laws[0].separator, scheme.recover)
+        self._checkers = make_checkers(Setting(evidence, laws, liars, self._peers, addresses))
+        self._history = History()
+        self._watchers = (*((self._history,) if hashed else ()), *watchers, *self._checkers)
+        self._world = make_world(
+            true_ms=plan.begin_ms,
+            links=Links(
+                Dice(plan.seed, "links"), latency_ms=plan.latency_ms, jitter_ms=plan.jitter_ms
+            ),
+            market=Market(Dice(plan.seed, "market"), fetch_ms=plan.fetch_ms),
+            table=Table(),
+            watchers=self._watchers,
+            scheme=scheme,
+            write_ms=(2, 5),
+        )
+        self._fill(chain)
+
+    def _fill(self, chain: EpochChain) -> None:
+        plan, world = self._plan, self._world
+        dice = Dice(plan.seed, "machines")
+        for index, secret in enumerate(self._secrets):
+            error_ms, drift_ppm = plan.clocks[index]
+            world.add_node(
+                secret,
+                self._peers[index],
+                chain=chain,
+                birth_ms=plan.begin_ms - 3_600_000,
+                error_ms=error_ms,
+                drift_ppm=drift_ppm,
+                mono_ms=dice.below(1 << 30),
+            )
+        for fault in plan.faults:
+            arrange(world, fault, self._watchers)
+        for liar in plan.liars:
+            habits_dice = Dice(plan.seed, f"liar {liar.node}")
+            Liar(world, liar.node, liar.habits, habits_dice, plan.calm_ms)
+        for node in world.nodes:
+            if node.index not in world.ears:
+                world.begin(node.index)
+
+    def run(self) -> Outcome:
+        violations = []
+        try:
+            self._live()
+        except SpinError as error:
+            violations.append(Violation("spin", self._world.true_ms, -1, str(error)))
+        except Exception as error:  # noqa: BLE001 # whatever a node raises has ended its process
+            where = "".join(format_exception(error))
+            violations.append(Violation("exception", self._world.true_ms, -1, where))
+        moment = Moment(self._world.true_ms, self._world.true_ms, 0)
+        for checker in self._checkers:
+            checker.close(moment)
+            violations += checker.violations
+        return Outcome(
+            self._plan,
+            self._history.get_hash(),
+            self._history.events,
+            tuple(sorted(violations, key=lambda violation: violation.true_ms)),
+            self._get(LivenessChecker).counts,
+            self._get(CostChecker).statements,
+            self._get(BoundsChecker).largest,
+            self._world.true_ms - self._plan.begin_ms,
+        )
+
+    def _live(self) -> None:
+        plan, world = self._plan, self._world
+        next_ms = plan.begin_ms
+        while next_ms < plan.calm_ms:
+            next_ms = min(next_ms + _INSPECT_MS, plan.calm_ms)
+            world.run_until_ms(next_ms)
+            world.inspect()
+        self._say_calm()
+        # A round after the last fault, its settling, and what an outage's end takes.
+        world.run_until_ms(plan.calm_ms + (2 * plan.interval + 2 * _SETTLE_S + 30) * 1000)
+        while not all(checker.is_content() for checker in self._checkers):
+            if world.true_ms >= plan.calm_ms + _CALM_MAX_MS:
+                break
+            world.run_until_ms(world.true_ms + _LOOK_MS)
+        world.inspect()
+
+    def _say_calm(self) -> None:
+        true_ms = self._world.true_ms
+        for watcher in self._watchers:
+            watcher.calmed(Moment(true_ms, true_ms, 0))
+
+    def _get(self, kind: type[_C]) -> _C:
+        return next(checker for checker in self._checkers if isinstance(checker, kind))
+
+
+def make_chain(plan: Plan) -> tuple[tuple[bytes, ...], tuple[str, ...], EpochChain]:
+    """Return the nodes' secrets, their peer ids, and the epochs, all by the plan.
+
+    With members that join or leave there is a second epoch, from the middle of the bad day on.
+    """
+    count = len(plan.clocks)
+    keys = sorted(
+        (crypto.get_address(secret), secret, compute_peer_id(_make_secret("identity", number)))
+        for number in range(count)
+        for secret in [_make_secret("signing", number)]
+    )
+    first = _make_document(plan, keys[: plan.members], None)
+    documents = [first]
+    if plan.joining or plan.leaving:
+        documents.append(_make_document(plan, keys[plan.leaving :], first))
+    secrets = tuple(secret for _, secret, _ in keys)
+    return secrets, tuple(peer for _, _, peer in keys), EpochChain(documents)
+
+
+def _make_document(
+    plan: Plan, keys: Sequence[tuple[bytes, bytes, str]], before: Document | None
+) -> Document:
+    faulty = compute_faulty_default(plan.members)
+    half = plan.rounds // 2 * plan.interval
+    return Document(
+        protocol=PROTOCOL_VERSION,
+        network_id="0x" + crypto.keccak256(b"simulated network").hex(),
+        epoch=1 if before is None else 2,
+        previous=ZERO_HASH if before is None else "0x" + before.hash.hex(),
+        start=START_MS // 1000 + (0 if before is None else half),
+        interval=plan.interval,
+        mode=plan.mode,
+        minimum_signers=_compute_quorum(plan.mode, len(keys), faulty),
+        faulty=faulty,
+        fallback_delay=compute_fallback_delay(plan.interval),
+        skew=_SKEW_S,
+        settle=_SETTLE_S,
+        settle_cap=3 * _SETTLE_S,
+        max_deviation=100,
+        pairs=(_PAIR,),
+        members=tuple(Member(format_address(address), peer) for address, _, peer in keys),
+    )
+
+
+def _compute_quorum(mode: Mode, members: int, faulty: int) -> int:
+    return min(members, compute_minimum_signers(mode, members, faulty))
+
+
+def make_law(document: Document) -> Law:
+    """Return a document as checkers see it."""
+    return Law(
+        epoch=document.hash,
+        separator=document.separator,
+        start=document.start,
+        interval=document.interval,
+        every_node=document.mode is Mode.EVERY_NODE,
+        quorum=document.minimum_signers,
+        faulty=document.faulty,
+        fallback_delay=document.fallback_delay,
+        skew=document.skew,
+        settle=document.settle,
+        settle_cap=document.settle_cap,
+        max_deviation=document.max_deviation,
+        pairs=tuple(terms.pair for terms in document.pairs),
+        addresses=document.addresses,
+        peers=tuple(member.peer_id for member in document.members),
+    )
+
+
+def _make_secret(use: str, number: int) -> bytes:
+    return crypto.keccak256(f"gossip-price simulated key {use} {number}".encode())

@@ -1,0 +1,143 @@
+"""A history that a person can read: a timeline per node, the fewest faults that still show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from gossip_price.simulator.checkers import Violation
+from gossip_price.simulator.facts import Claim, Moment, Row, Told, Watcher
+from gossip_price.simulator.plan import START_MS, Plan
+from gossip_price.simulator.run import Outcome
+
+#: Lines of one node that are worth reading: the last ones before the violation.
+_LINES_MAX: Final = 30
+#: What is told in every round and explains nothing.
+_DULL: Final = ("published", "ignored")
+
+Run = Callable[[Plan], Outcome]
+
+
+class Timeline(Watcher):
+    """Takes down what people would ask about, by node; with `about` only one (pair, round)."""
+
+    def __init__(self, about: tuple[str, int] | None = None) -> None:
+        self._about = about
+        self._lines: dict[int, list[tuple[int, str]]] = {}
+
+    def _add(self, at: Moment, node: int, text: str) -> None:
+        error_ms = at.wall_ms - at.true_ms
+        clock = f" (clock {error_ms:+} ms)" if abs(error_ms) >= 1_000 else ""
+        self._lines.setdefault(node, []).append((at.true_ms, f"{text}{clock}"))
+
+    def _is_about(self, pair: str, round_: int) -> bool:
+        return self._about is None or not pair or (pair, round_) == self._about
+
+    def began(self, at: Moment, node: int, *, lost_volume: bool) -> None:
+        self._add(at, node, "starts with a NEW VOLUME" if lost_volume else "starts")
+
+    def ended(self, at: Moment, node: int) -> None:
+        self._add(at, node, "is KILLED")
+
+    def voted(self, at: Moment, node: int, id_: bytes, claim: Claim) -> None:
+        if self._is_about(claim.pair, claim.round):
+            self._add(at, node, f"votes for {_name(id_)}, price {claim.price}")
+
+    def penalized(self, at: Moment, node: int, author: str, reason: str) -> None:
+        self._add(at, node, f"cuts off …{author[-6:]}: {reason}")
+
+    def told(self, at: Moment, node: int, told: Told) -> None:
+        if told.kind in _DULL or not self._is_about(told.pair, told.round):
+            return
+        parts = [told.kind]
+        if told.id and told.pair:
+            parts.append(_name(told.id))
+        if told.signers:
+            parts.append(f"with {told.signers}")
+        if told.reason:
+            parts.append(f"({told.reason})")
+        self._add(at, node, " ".join(parts))
+
+    def asked_to_write(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
+        about = [row for row in rows if self._is_about(row.claim.pair, row.claim.round)]
+        if about:
+            self._add(at, node, f"writes {', '.join(_name(row.id) for row in about)}")
+
+    def inserted(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
+        for row in rows:
+            if self._is_about(row.claim.pair, row.claim.round):
+                self._add(at, node, f"INSERTED {_name(row.id)}")
+
+    def removed(self, at: Moment, ids: tuple[bytes, ...]) -> None:
+        self._add(at, -1, f"a backup takes the table's place: {len(ids)} rows are gone")
+
+    def render(self, until_ms: int) -> str:
+        """Return the timeline of each node until shortly after a moment."""
+        blocks = []
+        for node in sorted(self._lines):
+            lines = [line for line in self._lines[node] if line[0] <= until_ms + 2_000]
+            shown = [f"  {_clock(at_ms)}  {text}" for at_ms, text in lines[-_LINES_MAX:]]
+            cut = len(lines) - len(shown)
+            head = "the world" if node < 0 else f"node {node}"
+            more = f" ({cut} earlier lines left out)" if cut > 0 else ""
+            blocks.append("\n".join([f"{head}{more}", *shown]))
+        return "\n".join(blocks)
+
+
+def render_plan(plan: Plan) -> str:
+    """Return a plan as a person would tell it."""
+    lines = [
+        f"seed {plan.seed}: {plan.members} members (+{plan.joining} −{plan.leaving}), "
+        f"{plan.mode.value}, {plan.rounds} rounds of {plan.interval} s, "
+        f"links {plan.latency_ms}+{plan.jitter_ms} ms"
+    ]
+    lines += [f"  node {liar.node} lies: {', '.join(liar.habits)}" for liar in plan.liars]
+    for fault in plan.faults:
+        where = f" node {fault.node}" if fault.node >= 0 else ""
+        group = f" nodes {', '.join(map(str, fault.group))}" if fault.group else ""
+        value = f" {fault.value}" if fault.value else ""
+        span = f"{_clock(fault.start_ms)} to {_clock(fault.end_ms)}"
+        lines.append(f"  {span}  {fault.kind}{value}{where}{group}")
+    return "\n".join(lines)
+
+
+def render_violation(violation: Violation) -> str:
+    """Return a violation in a line."""
+    where = f"node {violation.node}: " if violation.node >= 0 else ""
+    about = f" [{violation.pair} round {violation.round}]" if violation.pair else ""
+    return f"{_clock(violation.true_ms)}  {violation.checker}: {where}{violation.text}{about}"
+
+
+def shrink(plan: Plan, checker: str, run: Run) -> Plan:
+    """Leave out faults, liars' habits and liars for as long as the checker still says no."""
+
+    def still_fails(smaller: Plan) -> bool:
+        return any(found.checker == checker for found in run(smaller).violations)
+
+    for fault in plan.faults:
+        smaller = plan._replace(faults=tuple(f for f in plan.faults if f is not fault))
+        if still_fails(smaller):
+            plan = smaller
+    for liar in plan.liars:
+        for habit in liar.habits:
+            liars = tuple(
+                one if one.node != liar.node else one._replace(
+                    habits=tuple(h for h in one.habits if h != habit)
+                )
+                for one in plan.liars
+            )  # fmt: skip
+            smaller = plan._replace(liars=liars)
+            if still_fails(smaller):
+                plan = smaller
+    return plan
+
+
+def _name(id_: bytes) -> str:
+    return id_.hex()[:8]
+
+
+def _clock(true_ms: int) -> str:
+    """Return a time as minutes and seconds since the first round."""
+    since_ms = abs(true_ms - START_MS)
+    sign = "-" if true_ms < START_MS else "+"
+    return f"{sign}{since_ms // 60_000:02}:{since_ms // 1000 % 60:02}.{since_ms % 1000:03}"

@@ -1,0 +1,569 @@
+"""The world: nodes, one queue of what happens when, and all that lies behind the ports.
+
+It drives the real machine and the real order of effects (`engine.Turns`); only what lies behind
+the ports is simulated. Nothing here waits, and nothing here decides chance: links, market and
+faults do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush
+from typing import Final
+
+from gossip_price import crypto
+from gossip_price.core import events as ev
+from gossip_price.core.machine import Machine
+from gossip_price.core.types import Now, Observation, StoredRow
+from gossip_price.engine import TURN_EVENTS_MAX, Outward, Turns
+from gossip_price.network.epochs import EpochChain
+from gossip_price.simulator.clock import SimulatedClock
+from gossip_price.simulator.database import Table
+from gossip_price.simulator.disk import PowerCutError, SimulatedJournal
+from gossip_price.simulator.facts import Claim, Moment, Row, Told, Watcher
+from gossip_price.simulator.links import Links
+from gossip_price.simulator.market import Market
+from gossip_price.simulator.scheme import REAL, Scheme
+
+STORE: Final = b"S" * 32
+#: Monotonic clocks start anywhere; never at the wall clock.
+MONO_START_MS: Final = 1_000_000
+#: A deadline that has passed makes the real engine spin at a millisecond; this often is too often.
+SPINS_MAX: Final = 3
+#: After an answer was lost, the store's adapter has a connection again within this time.
+_RECONNECT_MS: Final = 1_000
+
+Action = Callable[[], None]
+Ear = Callable[[str, bytes], None]
+"""What a liar hears: (author, data)."""
+
+
+class SpinError(AssertionError):
+    """A machine asks again and again for a time that has passed."""
+
+
+class SimulatedSigner:
+    """A signing key in memory. `cut` (signatures from now) kills the process after that one."""
+
+    def __init__(self, secret: bytes, scheme: Scheme = REAL) -> None:
+        self.secret = secret
+        self.address = crypto.get_address(secret)
+        self.tell: Callable[[bytes], None] | None = None
+        self.cut: int | None = None
+        self._sign = scheme.sign
+
+    def sign(self, digest: bytes) -> bytes:
+        signature = self._sign(self.secret, digest)
+        if self.tell is not None:
+            self.tell(digest)
+        if self.cut is not None:
+            self.cut -= 1
+            if self.cut < 0:
+                self.cut = None
+                raise PowerCutError
+        return signature
+
+
+class Node:
+    """One machine with its clocks, volume, key and process."""
+
+    def __init__(
+        self,
+        index: int,
+        peer_id: str,
+        *,
+        chain: EpochChain,
+        clock: SimulatedClock,
+        journal: SimulatedJournal,
+        signer: SimulatedSigner,
+    ) -> None:
+        self.index = index
+        self.peer_id = peer_id
+        self.chain = chain
+        self.clock = clock
+        self.journal = journal
+        self.signer = signer
+        self.turns: Turns
+        self.alive = False
+        self.life = 0
+        #: Not None while the process is stopped (SIGSTOP): what came meanwhile.
+        self.stopped: list[ev.Event] | None = None
+        self.tick_ms = -1
+        self.spins = 0
+        #: Kill it after this many turns, before anything left.
+        self.turns_left: int | None = None
+        #: Kill it after this many outward effects.
+        self.effects_left: int | None = None
+
+    @property
+    def clock_error_ms(self) -> int:
+        """How far the wall clock is ahead."""
+        return self.clock.error_ms
+
+    @clock_error_ms.setter
+    def clock_error_ms(self, error_ms: int) -> None:
+        self.clock.error_ms = error_ms
+
+
+class World:
+    """Nodes, one table, one time. `run_until` moves the time from event to event.
+
+    `true_ms` is the time that nobody inside knows. `ears` holds what takes the place of a
+    machine: a liar hears by it. Watchers see everything.
+    """
+
+    def __init__(
+        self,
+        *,
+        true_ms: int,
+        links: Links,
+        market: Market,
+        table: Table,
+        watchers: Sequence[Watcher] = (),
+        scheme: Scheme = REAL,
+        version: str = "simulated",
+        events_a_turn: int = TURN_EVENTS_MAX,
+        write_ms: tuple[int, int] = (0, 5),
+    ) -> None:
+        self.true_ms = true_ms
+        self.links = links
+        self.market = market
+        self.table = table
+        self.scheme = scheme
+        self.version = version
+        self.nodes: list[Node] = []
+        self.ears: dict[int, Ear] = {}
+        #: Chance that the answer to a write is lost after the commit, and who throws the dice.
+        self.loses_answer: Callable[[], bool] = lambda: False
+        self.unreachable: set[int] = set()
+        self.write_ms = write_ms
+        self.store = STORE
+        self._events_a_turn = events_a_turn
+        self._queue: list[tuple[int, int, int, int, ev.Event | Action | None]] = []
+        self._order = 0
+        self._token = 0
+        #: Who waits for an answer: (node, its life), by token.
+        self._questions: dict[int, tuple[int, int]] = {}
+        self.watchers = tuple(watchers)
+        self._hears = [w.heard for w in watchers if type(w).heard is not Watcher.heard]
+        self._turns = [w.turned for w in watchers if type(w).turned is not Watcher.turned]
+
+    # --- nodes --------------------------------------------------------------------------------
+
+    def add_node(
+        self,
+        secret: bytes,
+        peer_id: str,
+        *,
+        chain: EpochChain,
+        birth_ms: int,
+        error_ms: int = 0,
+        drift_ppm: int = 0,
+        mono_ms: int = MONO_START_MS,
+    ) -> Node:
+        """Add a node that does not run yet; `birth_ms` is when its journal was made."""
+        clock = SimulatedClock(
+            self.true_ms, mono_ms=mono_ms, error_ms=error_ms, drift_ppm=drift_ppm
+        )
+        node = self.make_node((len(self.nodes), peer_id), chain, clock, birth_ms, secret)
+        node.signer.tell = lambda digest: self._tell_signed(node, digest)
+        self.nodes.append(node)
+        return node
+
+    def make_node(
+        self, place: tuple[int, str], chain: EpochChain, clock: SimulatedClock, birth_ms: int,
+        secret: bytes,
+    ) -> Node:  # fmt: skip
+        """Make the value that a node is; `place` is its index and peer id."""
+        journal, signer = self.make_journal(birth_ms), SimulatedSigner(secret, self.scheme)
+        return Node(*place, chain=chain, clock=clock, journal=journal, signer=signer)
+
+    def make_journal(self, birth_ms: int) -> SimulatedJournal:
+        """Make a blank volume."""
+        return SimulatedJournal(birth_ms)
+
+    def make_machine(self, node: Node, remembered: ev.Recollection) -> Machine:
+        """Make a node's machine from what its journal held."""
+        now = self.now(node)
+        return Machine(
+            chain=node.chain,
+            me=node.signer.address,
+            boot_ms=now.wall_ms,
+            version=self.version,
+            remembered=remembered,
+            now=now,
+        )
+
+    def make_turns(self, node: Node) -> Turns:
+        """Make a node's process from its journal and its chain as they are now."""
+        machine = self.make_machine(node, node.journal.load())
+        return Turns(machine, _WatchedJournal(self, node), node.signer)
+
+    def begin(self, index: int, *, lost_volume: bool = False) -> None:
+        """Start a life of the node: from its journal, or from a new one."""
+        node = self.nodes[index]
+        if lost_volume:
+            node.journal = self.make_journal(self.now(node).wall_ms)
+        node.life += 1
+        node.turns = self.make_turns(node)
+        node.alive = True
+        node.stopped = None
+        node.tick_ms = -1
+        node.spins = 0
+        for watcher in self.watchers:
+            watcher.began(self.get_moment(node), index, lost_volume=lost_volume)
+        self.give(index, ev.Tick())
+        if self.table.up and index not in self.unreachable:
+            self.give(index, ev.StoreUp(self.store))
+
+    def kill(self, index: int) -> None:
+        """End the process at once: what was not in the journal is gone, no answer reaches it."""
+        node = self.nodes[index]
+        node.alive = False
+        node.life += 1
+        node.turns_left = node.effects_left = node.journal.cut = node.signer.cut = None
+        for watcher in self.watchers:
+            watcher.ended(self.get_moment(node), index)
+
+    def cut_power(self, index: int) -> None:
+        """End the machine that the process runs on: what was not synced is gone too."""
+        self.nodes[index].journal.lose_power()
+        self.kill(index)
+
+    def stop(self, index: int) -> None:
+        """Stop the process (SIGSTOP); what comes waits for it."""
+        self.nodes[index].stopped = []
+
+    def cont(self, index: int) -> None:
+        """Let a stopped process go on, and find all that came meanwhile at once."""
+        node = self.nodes[index]
+        waiting, node.stopped = node.stopped or [], None
+        for start in range(0, len(waiting), self._events_a_turn):
+            if node.alive:
+                self.take(node, waiting[start : start + self._events_a_turn])
+        if node.alive and not waiting:
+            self.take(node, [ev.Tick()])
+
+    def inspect(self) -> None:
+        """Let watchers look into the nodes that live."""
+        for node in self.nodes:
+            if node.alive and node.index not in self.ears:
+                for watcher in self.watchers:
+                    moment = self.get_moment(node)
+                    watcher.inspected(moment, node.index, node.turns.machine, node.journal)
+
+    # --- time ---------------------------------------------------------------------------------
+
+    def now(self, node: Node) -> Now:
+        """Return what the node's clocks say."""
+        return node.clock.read(self.true_ms)
+
+    def get_moment(self, node: Node) -> Moment:
+        """Return the time for watchers."""
+        now = self.now(node)
+        return Moment(self.true_ms, now.wall_ms, now.mono_ms)
+
+    def give(self, index: int, event: ev.Event, after_ms: int = 0) -> None:
+        """Let an event reach a node after some time, if it lives on until then."""
+        # A message is on its way whatever becomes of the process; an answer is to a process.
+        life = -1 if isinstance(event, ev.Received) else self.nodes[index].life
+        self._push(after_ms, index, life, event)
+
+    def schedule(self, after_ms: int, action: Action) -> None:
+        """Let something happen to the world after some time."""
+        self._push(after_ms, -1, -1, action)
+
+    def _push(self, after_ms: int, index: int, life: int, thing: ev.Event | Action | None) -> None:
+        self._order += 1
+        heappush(self._queue, (self.true_ms + after_ms, self._order, index, life, thing))
+
+    def run_until_ms(self, true_ms: int) -> None:
+        """Let everything happen that happens until then, this millisecond included."""
+        queue = self._queue
+        while queue and queue[0][0] <= true_ms:
+            at_ms, _, index, life, thing = heappop(queue)
+            self.true_ms = at_ms
+            if index < 0:
+                thing()  # type: ignore[operator,misc]  # an index below zero comes with an action
+                continue
+            node = self.nodes[index]
+            if thing is None:
+                if node.tick_ms != at_ms or life != node.life or node.stopped is not None:
+                    continue
+                thing = ev.Tick()
+            elif life not in (-1, node.life):
+                continue
+            if index in self.ears:
+                self._whisper(index, thing)  # type: ignore[arg-type]  # no action has an index
+                continue
+            if not node.alive:
+                continue
+            events: list[ev.Event] = [thing]  # type: ignore[list-item]  # as above
+            self._take_company(at_ms, index, node.life, events)
+            if node.stopped is not None:
+                node.stopped += events
+                continue
+            self.take(node, events)
+        self.true_ms = true_ms
+
+    def _take_company(self, at_ms: int, index: int, life: int, events: list[ev.Event]) -> None:
+        """Take what reaches the same node in the same millisecond into the same turn."""
+        queue = self._queue
+        while len(events) < self._events_a_turn and queue:
+            head = queue[0]
+            if head[0] != at_ms or head[2] != index or head[3] not in (-1, life):
+                return
+            if head[4] is None:
+                return
+            events.append(heappop(queue)[4])  # type: ignore[arg-type]  # no action has an index
+
+    def _whisper(self, index: int, event: ev.Event) -> None:
+        if isinstance(event, ev.Received):
+            self.ears[index](event.author, event.data)
+
+    # --- a turn -------------------------------------------------------------------------------
+
+    def take(self, node: Node, events: Sequence[ev.Event]) -> None:
+        """Let a node take a turn with these events, and carry out what it asks for."""
+        now = self.now(node)
+        moment = Moment(self.true_ms, now.wall_ms, now.mono_ms)
+        for turned in self._turns:
+            turned(moment, node.index)
+        for event in events:
+            self._show_event(moment, node, event)
+        try:
+            outward = node.turns.take(events, now)
+            if node.turns_left is not None:
+                node.turns_left -= 1
+                if node.turns_left < 0:
+                    # Killed after the journal and the signatures, before anything left.
+                    raise PowerCutError
+            for effect in outward:
+                self.carry_out(node, effect, moment)
+        except PowerCutError:
+            self.cut_power(node.index)
+            return
+        self._set_tick(node, now)
+
+    def _set_tick(self, node: Node, now: Now) -> None:
+        due_ms = node.turns.machine.get_deadline_ms(now)
+        node.spins = node.spins + 1 if due_ms <= now.mono_ms else 0
+        if node.spins > SPINS_MAX:
+            raise SpinError(f"node {node.index} asks for {due_ms}, it is {now.mono_ms}")
+        node.tick_ms = max(node.clock.find_true_ms(due_ms), self.true_ms + (node.spins > 0))
+        self._push(node.tick_ms - self.true_ms, node.index, node.life, None)
+
+    def _show_event(self, moment: Moment, node: Node, event: ev.Event) -> None:
+        if isinstance(event, ev.Received):
+            for heard in self._hears:
+                heard(moment, node.index, event.author, event.data)
+        elif isinstance(event, ev.Observed):
+            seen = event.observation
+            for watcher in self.watchers:
+                watcher.observed(moment, node.index, seen.pair, event.round, seen.price)
+
+    def carry_out(self, node: Node, effect: Outward, moment: Moment) -> None:
+        """Do what a node's turn asked for, one effect."""
+        if node.effects_left is not None and not isinstance(effect, ev.Note):
+            node.effects_left -= 1
+            if node.effects_left < 0:
+                raise PowerCutError
+        match effect:
+            case ev.Note():
+                self._tell(node, effect, moment)
+            case ev.Publish():
+                self.send(node.index, effect.data)
+            case ev.Penalize():
+                self._penalize(node, effect, moment)
+            case ev.Fetch():
+                self._fetch(node, effect)
+            case ev.Write():
+                self._write(node, effect.rows, moment)
+            case ev.Ask():
+                self._ask(node, effect)
+            case ev.Answer():
+                self._answer(node, effect)
+
+    def _ask(self, node: Node, effect: ev.Ask) -> None:
+        """Bring a question to a peer by a stream; what is not answered in time fails."""
+        peer = next((other for other in self.nodes if other.peer_id == effect.peer), None)
+        delay_ms = None
+        if peer is not None and peer.alive:
+            delay_ms = self.route_stream(node.index, peer.index)
+        if peer is None or delay_ms is None:
+            self.give(node.index, ev.AskFailed(effect.peer, "unconnected"), 1)
+            return
+        token = self._token = self._token + 1
+        self._questions[token] = node.index, node.life
+
+        def give_up() -> None:
+            if self._questions.pop(token, None) == (node.index, node.life):
+                self.give(node.index, ev.AskFailed(effect.peer, "timeout"))
+
+        self.give(peer.index, ev.Asked(node.peer_id, token, effect.data), delay_ms)
+        self.schedule(effect.deadline_ms, give_up)
+
+    def _answer(self, node: Node, effect: ev.Answer) -> None:
+        """Bring an answer back to whoever asked, if it lives on and waits."""
+        asker, life = self._questions.get(effect.token, (-1, -1))
+        if asker < 0 or self.nodes[asker].life != life:
+            return
+        data = self.relay_answer(node.index, asker, effect.data)
+        delay_ms = self.route_stream(node.index, asker)
+        if data is None or delay_ms is None:
+            return
+        del self._questions[effect.token]
+        answer = ev.Answered(node.peer_id, data) if data else ev.AskFailed(node.peer_id, "refused")
+        self.give(asker, answer, delay_ms)
+
+    def route_stream(self, sender: int, receiver: int) -> int | None:
+        """Return how long bytes of a stream take on this way; None if none get through."""
+        return next(iter(self.links.route(sender, receiver, self.true_ms)), None)
+
+    def relay_answer(self, asked: int, asker: int, data: bytes) -> bytes | None:
+        """Return what of an answer reaches the asker; None when nothing does."""
+        del asked, asker
+        return data
+
+    def _tell(self, node: Node, note: ev.Note, moment: Moment) -> None:
+        told = Told(
+            note.kind.value, note.pair, note.round, note.id, note.count, note.reason, note.author
+        )
+        for watcher in self.watchers:
+            watcher.told(moment, node.index, told)
+
+    def _tell_signed(self, node: Node, digest: bytes) -> None:
+        moment = self.get_moment(node)
+        for watcher in self.watchers:
+            watcher.signed(moment, node.index, digest)
+
+    # --- behind the ports ---------------------------------------------------------------------
+
+    def send(self, author: int, data: bytes, to: Iterable[int] | None = None) -> None:
+        """Gossip bytes in a member's name to all others, or to these."""
+        moment = self.get_moment(self.nodes[author])
+        for watcher in self.watchers:
+            watcher.published(moment, author, data)
+        event = ev.Received(self.nodes[author].peer_id, data)
+        for receiver in range(len(self.nodes)) if to is None else to:
+            if receiver == author:
+                continue
+            for delay_ms in self.route(author, receiver, data):
+                self.give(receiver, event, delay_ms)
+
+    def route(self, author: int, receiver: int, data: bytes) -> Iterable[int]:
+        """Return the delays of the message's copies on this way."""
+        del data
+        return self.links.route(author, receiver, self.true_ms)
+
+    def _penalize(self, node: Node, effect: ev.Penalize, moment: Moment) -> None:
+        for watcher in self.watchers:
+            watcher.penalized(moment, node.index, effect.author, effect.reason)
+        for other in self.nodes:
+            if other.peer_id == effect.author:
+                self.links.refuse(node.index, other.index, self.true_ms)
+
+    def _fetch(self, node: Node, effect: ev.Fetch) -> None:
+        pair = effect.terms.pair
+        quote = self.market.observe(node.index, pair, self.true_ms, effect.deadline_ms)
+        delay_ms, price = quote
+        answer: ev.Event
+        if price is None:
+            answer = ev.NotObserved(pair, effect.round, "timeout")
+        else:
+            observed_at = (self.now(node).wall_ms + delay_ms) // 1000
+            observation = Observation(pair, price, observed_at, 0, ("simulated",))
+            answer = ev.Observed(effect.round, observation)
+        self.give(node.index, answer, delay_ms)
+
+    def _write(self, node: Node, rows: tuple[StoredRow, ...], moment: Moment) -> None:
+        seen = tuple(_to_row(row) for row in rows)
+        for watcher in self.watchers:
+            watcher.asked_to_write(moment, node.index, seen)
+        index, life = node.index, node.life
+        way_ms, back_ms = self.write_ms
+
+        def commit() -> None:
+            # The statement is on its way: it is carried out although the process may be dead.
+            answer = self.commit_rows(index, rows)
+            if self.nodes[index].life != life:
+                return
+            self.give(index, answer, back_ms)
+            if isinstance(answer, ev.StoreDown) and self.table.up:
+                self.schedule(_RECONNECT_MS, lambda: self._reconnect(index, life))
+
+        if way_ms:
+            self.schedule(way_ms, commit)
+        else:
+            commit()
+
+    def commit_rows(self, index: int, rows: tuple[StoredRow, ...]) -> ev.Event:
+        """Carry out an insert; return what the node will be told, if the answer reaches it."""
+        if not self.table.up or index in self.unreachable:
+            return ev.StoreDown("stopped")
+        ids = tuple(row.id for row in rows)
+        inserted = self.table.insert(rows, self.true_ms)
+        if inserted is None:
+            return ev.StoreRefused(ids, "poison")
+        news = set(inserted)
+        moment = self.get_moment(self.nodes[index])
+        new_rows = tuple(_to_row(row) for row in rows if row.id in news)
+        for watcher in self.watchers:
+            watcher.inserted(moment, index, new_rows)
+        if self.loses_answer():
+            return ev.StoreDown("connection lost after the commit")
+        return ev.Stored(ids, inserted)
+
+    def _reconnect(self, index: int, life: int) -> None:
+        if self.nodes[index].life == life and self.table.up and index not in self.unreachable:
+            self.give(index, ev.StoreUp(self.store))
+
+    def make_store_event(self, *, up: bool) -> ev.Event:
+        """Return what a store's adapter says when its connection comes or goes."""
+        return ev.StoreUp(self.store) if up else ev.StoreDown("stopped")
+
+    def set_store(self, *, up: bool) -> None:
+        """Let the database go away or come back, for everybody."""
+        self.table.up = up
+        for node in self.nodes:
+            if not (up and node.index in self.unreachable):
+                self.give(node.index, self.make_store_event(up=up))
+
+    def restore_backup(self) -> None:
+        """Put the table's backup in its place; all connections break by it."""
+        self.set_store(up=False)
+        lost = self.table.restore()
+        moment = Moment(self.true_ms, self.true_ms, self.true_ms)
+        for watcher in self.watchers:
+            watcher.removed(moment, lost)
+        self.schedule(_RECONNECT_MS, lambda: self.set_store(up=True))
+
+
+class _WatchedJournal:
+    """A node's journal, with watchers told of every vote before it may fail."""
+
+    def __init__(self, world: World, node: Node) -> None:
+        self._node = node
+        self._journal = node.journal
+        self._world = world
+        self.load = node.journal.load
+        self.load_peers = node.journal.load_peers
+        self.write_peers = node.journal.write_peers
+        self.close = node.journal.close
+
+    def write(self, records: Sequence[ev.Record]) -> None:
+        """Show the votes and write."""
+        for record in records:
+            if isinstance(record, ev.Vote):
+                moment = self._world.get_moment(self._node)
+                for watcher in self._world.watchers:
+                    watcher.voted(moment, self._node.index, record.id, _to_claim(record.report))
+        self._journal.write(records)
+
+
+def _to_claim(report: object) -> Claim:
+    return Claim(*(getattr(report, name) for name in Claim._fields))
+
+
+def _to_row(row: StoredRow) -> Row:
+    return Row(row.id, _to_claim(row.report), row.signatures)

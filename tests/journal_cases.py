@@ -34,4 +34,5 @@ def make_proven(
     round_: int, number: int, signers: int = 3, last_signed_ms: int = 0
 ) -> ProvenRecord:
     signatures = tuple(Signature(member, bytes(65)) for member in range(signers))
-    return ProvenRecord(make_id(number), Entry(make_report(round_), signatures), last_signed_ms)
+    entry = Entry(make_report(round_), signatures)
+    return ProvenRecord(make_id(number), entry, last_signed_ms, ("coinbase", "kraken"), signers)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import psutil
+
+from gossip_price.adapters.tcp_ports import is_free
 
 ROOT: Final = Path(__file__).parents[1]
 #: Generous: a loaded machine is slow, a broken network never gets there.
@@ -47,20 +48,15 @@ def run_command(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess
 
 
 def find_free_ports(count: int) -> int:
-    """Return the first of `count` ports in a row on which nobody listens."""
-    for first in range(20_000 + os.getpid() % 10_000, 32_000, count):
-        sockets = [socket.socket() for _ in range(count)]
-        try:
-            for number, candidate in enumerate(sockets):
-                candidate.bind(("127.0.0.1", first + number))
-        except OSError:
-            continue
-        else:
-            return first
-        finally:
-            for candidate in sockets:
-                candidate.close()
-    raise AssertionError("no free ports")
+    """Return the first of `count` ports in a row on which nobody listens.
+
+    Below 20000, from where `up` takes the ports that it chooses itself.
+    """
+    return next(
+        first
+        for first in range(15_000 + os.getpid() % 3_000, 20_000 - count, count)
+        if all(is_free(first + number) for number in range(count))
+    )
 
 
 class LiveNetwork:
@@ -72,7 +68,11 @@ class LiveNetwork:
         self.text: list[str] = []
         self._news = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gossip_price", "up", "--log-format", "json", *arguments],
+            # Never the default feed, which would ask a real exchange.
+            [
+                *(sys.executable, "-m", "gossip_price", "up"),
+                *("--log-format", "json", "--feed", "simulated", *arguments),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

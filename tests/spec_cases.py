@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from gossip_price.crypto import get_address
 from gossip_price.network.document import Member
-from gossip_price.network.keys import describe
+from gossip_price.network.keys import compute_peer_id, format_address
 
 NETWORK_ID = bytes(range(32))
 
@@ -20,7 +21,10 @@ def make_raw(spec: object = None, **fields: object) -> dict[str, Any]:
 
 
 def make_members(count: int) -> list[Member]:
-    described = [
-        describe((100 + k).to_bytes(32, "big"), (500 + k).to_bytes(32, "big")) for k in range(count)
+    return [
+        Member(
+            format_address(get_address((100 + k).to_bytes(32, "big"))),
+            compute_peer_id((500 + k).to_bytes(32, "big")),
+        )
+        for k in range(count)
     ]
-    return [Member(entry["address"], entry["peerId"]) for entry in described]

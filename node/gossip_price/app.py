@@ -23,6 +23,7 @@ from gossip_price.adapters.keyfiles import read_key
 from gossip_price.adapters.libp2p import LibP2pConfig, LibP2pTransport
 from gossip_price.adapters.logs import NoteLogger
 from gossip_price.adapters.metrics import NodeMetrics, make_registry
+from gossip_price.adapters.network_file import read_network
 from gossip_price.adapters.postgres.store import PostgresStore
 from gossip_price.adapters.signer import LocalSigner
 from gossip_price.adapters.sources import HttpPriceSource
@@ -95,7 +96,7 @@ async def run_node(settings: Settings) -> int:
     from starting, and whatever a part died of.
     """
     stop = _catch_signals()
-    network = NetworkFile.parse(settings.network_file.read_bytes())
+    network = read_network(settings.network_file)
     chain = EpochChain(network.epochs)
     check_against(settings, chain, SystemClock().now().wall_ms // 1000)
     if settings.bootstrap:

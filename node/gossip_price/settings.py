@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-import msgspec
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -29,10 +28,10 @@ from pydantic import (
     ValidationError,
 )
 
-from gossip_price.network.addresses import check_dial, check_full, check_listen
 from gossip_price.network.document import DAY_S, MEMBERS_MAX
 from gossip_price.network.durations import format_duration, parse_duration
 from gossip_price.network.epochs import EpochChain
+from gossip_price.network.multiaddrs import check_dial, check_full, check_listen
 from gossip_price.network.problems import (
     Problem,
     ProblemsError,
@@ -41,10 +40,10 @@ from gossip_price.network.problems import (
     make_hidden_error,
     suggest,
 )
+from gossip_price.network.source_mapping import SOURCES_MAX, parse_sources
 from gossip_price.network.sources import PRESETS, Source
 from gossip_price.network.spec_parts import Access
-from gossip_price.network.spec_values import parse_source
-from gossip_price.network.yaml_mapping import load_mapping
+from gossip_price.network.strict_yaml import load_mapping
 
 PREFIX: Final = "GP_"
 CONFIG_FILE: Final = "GP_CONFIG_FILE"
@@ -103,22 +102,6 @@ def _parse_list(value: object) -> object:
     if isinstance(value, list | tuple):
         return tuple(value)
     raise ValueError("a list separated by commas")
-
-
-def _parse_sources(value: object) -> tuple[Source, ...]:
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            value = msgspec.json.decode(value)
-        except msgspec.DecodeError:
-            raise make_hidden_error("a JSON list, and this is not JSON") from None
-    listed = _parse_list(value)
-    if not isinstance(listed, tuple) or not 1 <= len(listed) <= 32:
-        raise make_hidden_error("1 to 32 sources")
-    sources = tuple(parse_source(item) for item in listed)
-    names = [source.name for source in sources]
-    if len(set(names)) < len(names):
-        raise make_hidden_error("every source's name only once")
-    return sources
 
 
 def _parse_count(value: object) -> int:
@@ -248,13 +231,13 @@ class Settings(BaseModel):
         alias="GP_HTTPADDR",
         description="where probes, metrics and API are served; port 0 takes a free one",
     )
-    sources: Annotated[tuple[Source, ...], BeforeValidator(_parse_sources)] = Field(
+    sources: Annotated[tuple[Source, ...], BeforeValidator(parse_sources)] = Field(
         default=(PRESETS["coinbase"],),
         alias="GP_SOURCES",
         description=f"presets ({', '.join(PRESETS)}) with commas between, or a JSON list of"
-        " {name, url, path, timePath, timeUnit, aliases, simulated}",
+        " {name, url, path, timePath, timeUnit, aliases, echoes, simulated}, as in a PriceNetwork",
     )
-    min_sources: Annotated[Count, Field(ge=1, le=32)] = Field(
+    min_sources: Annotated[Count, Field(ge=1, le=SOURCES_MAX)] = Field(
         default=1, alias="GP_MINSOURCES", description="fewer good answers mean no observation"
     )
     source_timeout_s: Annotated[Seconds, Field(ge=1, le=60)] = Field(
@@ -349,7 +332,7 @@ def _find_contradictions(values: Mapping[str, Any]) -> Iterable[Problem]:
     if not bootstrap and "GP_JOURNAL_FILE" not in values:
         yield Problem("GP_JOURNAL_FILE", None, "it is required, unless GP_BOOTSTRAP is true")
     try:
-        sources = _parse_sources(values.get("GP_SOURCES", "coinbase"))
+        sources = parse_sources(values.get("GP_SOURCES", "coinbase"))
         least = _parse_count(values.get("GP_MINSOURCES", 1))
     except ValueError:
         return

@@ -18,9 +18,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from gossip_price.network.durations import format_duration, parse_duration
+from gossip_price.network.source_mapping import SourceSpec
 from gossip_price.network.sources import Source
 from gossip_price.network.spec_parts import NetworkSpec
-from gossip_price.network.spec_values import Pair, SourceSpec
+from gossip_price.network.spec_values import Pair
 from gossip_price.settings import CONFIG_FILE, HostPort, Settings
 
 

@@ -18,7 +18,7 @@ from gossip_price.adapters.postgres.embedded import EmbeddedPostgres
 from live_network import LiveNetwork, find_free_ports, run_command
 
 ROUND_S = 5
-QUICK = ("--interval", f"{ROUND_S}s", "--settle", "4s", "--feed", "simulated")
+QUICK = ("--interval", f"{ROUND_S}s", "--settle", "4s")
 
 
 def read_rows(url: str) -> list[dict[str, Any]]:

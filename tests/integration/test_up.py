@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from gossip_price.adapters.ports import is_free
+from live_network import find_free_ports, make_environment
 
 TESTS = Path(__file__).parents[1]
 DEADLINE_S = 40.0
@@ -35,8 +35,7 @@ class Up:
                 *("--data", data, "--port", str(port), "--feed", "simulated"),
                 *("--log-format", "json", *options),
             ],
-            env={"PYTHONPATH": str(TESTS.parent / "node"), "PATH": os.environ["PATH"]}
-            | {"GP_SOURCES": "the caller's own", **environment},
+            env=make_environment() | {"GP_SOURCES": "the caller's own", **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
@@ -85,12 +84,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def port() -> int:
-    """The first of five free ports."""
-    return next(
-        first
-        for first in range(15_000 + os.getpid() % 3_000, 20_000, 5)
-        if all(is_free(first + number) for number in range(5))
-    )
+    return find_free_ports(5)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gossip_price.network.addresses import check_dial, check_full, check_listen, parse_multiaddr
+from gossip_price.network.multiaddrs import check_dial, check_full, check_listen, parse_multiaddr
 from gossip_price.network.problems import Problem
 from gossip_price.network.spec import SpecError, make_document, parse_network, parse_yaml
 from gossip_price.network.spec_parts import NetworkSpec

@@ -223,3 +223,8 @@ def test_json_passes_lines_through_with_their_node() -> None:
         },
     ]
     assert all(line.endswith("\n") for line in written)
+
+
+def test_what_the_banner_has_said_for_all_is_not_said_again_by_each(terminal: Terminal) -> None:
+    terminal.read("node-1", "simulated_prices", level="warning", detail="no market prices")
+    assert terminal.lines == []

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from gossip_price.adapters.keyfiles import KeyFileError, read_key, write_key
+from gossip_price.adapters.keyfiles import KeyFileError, read_key, read_member, write_key
+from gossip_price.adapters.network_file import read_network, write_network
 from gossip_price.cli import run
-from gossip_price.cli.keys import read_member
-from gossip_price.cli.network import make_network, read_network, read_spec, write_network
+from gossip_price.cli.network import make_network
+from gossip_price.cli.wishes import Wishes, read_resource
 from gossip_price.crypto import get_address
 from gossip_price.network.document import Mode, Peers
 from gossip_price.network.epochs import EpochChain, Role, find_role
 from gossip_price.network.keys import compute_peer_id, format_address, parse_address
 from gossip_price.network.spec import SpecError
+from gossip_price.network.spec_parts import NetworkSpec
 
 SECRET = bytes.fromhex("4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318")
 
@@ -183,25 +185,23 @@ def test_network_new_makes_keys_and_a_document_that_lists_them(
     assert (document.interval, document.settle, document.mode) == (15, 5, Mode.EVERY_NODE)
     assert document.start % 15 == 0
     for number in range(5):
-        member = read_member(tmp_path / "net" / str(number))
+        member = read_member(tmp_path / "net" / f"node-{number + 1}")
         assert find_role(document, parse_address(member.address), member.peer_id) is Role.MEMBER
 
 
 def test_two_networks_never_share_an_id(tmp_path: Path) -> None:
-    spec = read_spec(None, {})
-    first = make_network(spec, tmp_path / "a", start=1000)
-    second = make_network(spec, tmp_path / "b", start=1000)
-    assert first.epochs[0].network_id != second.epochs[0].network_id
-    assert first.epochs[0].start == 600
+    first, second = (make_network(tmp_path / name, NetworkSpec()) for name in "ab")
+    assert first.file.epochs[0].network_id != second.file.epochs[0].network_id
 
 
 def test_network_new_takes_a_file_and_options_win_over_it(tmp_path: Path) -> None:
     file = Path(__file__).parents[2] / "examples" / "everything.yaml"
-    spec = read_spec(file, {"nodes.count": 4, "consensus.minimumSigners": 3, "pairs": None})
+    wishes = Wishes({"spec.nodes.count": 4, "spec.consensus.minimumSigners": 3})
+    spec = wishes.lay_over(read_resource(file)).spec
     assert (spec.nodes.count, spec.consensus.minimum_signers, len(spec.pairs)) == (4, 3, 2)
-    network = make_network(spec, tmp_path / "net", start=0)
-    assert network.peers.bootstrap == spec.access.peers.bootstrap
-    assert read_network(tmp_path / "net" / "network.json") == network
+    network = make_network(tmp_path / "net", spec)
+    assert network.file.peers.bootstrap == spec.access.peers.bootstrap
+    assert read_network(tmp_path / "net" / "network.json") == network.file
 
 
 def test_network_new_says_every_problem_and_makes_nothing(
@@ -211,7 +211,7 @@ def test_network_new_says_every_problem_and_makes_nothing(
     options = ["--interval", "often", "--members", "2", "--pair", "eth"]
     assert run(["network", "new", "--folder", str(folder), *options]) == 2
     said = capsys.readouterr().err
-    for name in ("spec.price.interval", "spec.nodes.count", "spec.pairs[0].name"):
+    for name in ("--interval", "--nodes", "--pair"):
         assert f"gossip-price network: {name}" in said
     assert not folder.exists()
 
@@ -229,7 +229,7 @@ def test_network_new_never_writes_over_a_network(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, "network.yaml: No such file"),
+        (None, "-f .*network.yaml: No such file"),
         ("a: [", "line 1"),
         ("spec: 5", "spec: 5 given"),
         ("spec: {price: 5}", "spec.price: 5 given"),
@@ -242,11 +242,11 @@ def test_a_file_that_is_wrong_where_an_option_would_go_is_refused(
     if text is not None:
         path.write_text(text)
     with pytest.raises(SpecError, match=said):
-        read_spec(path, {"price.interval": "15s"})
+        Wishes({"spec.price.interval": "15s"}).lay_over(read_resource(path))
 
 
 def test_a_network_file_is_replaced_whole(tmp_path: Path) -> None:
-    network = make_network(read_spec(None, {}), tmp_path, start=0)
+    network = make_network(tmp_path, NetworkSpec()).file
     changed = type(network)(network.epochs, Peers(admitted=("x",)))
     write_network(tmp_path / "network.json", changed)
     assert read_network(tmp_path / "network.json") == changed

@@ -454,7 +454,7 @@ async def test_cookies_are_not_kept(server: CannedServer) -> None:
         ({"url": "https://a/ b"}, "without spaces"),
         ({"url": "https://a:99999/"}, "not a URL"),
         ({"path": ()}, r"path: \(\) given, allowed: 1 to 16 keys"),
-        ({"path": ("a", "")}, "none empty"),
+        ({"path": ("a", "")}, "keys of 1 to 1024 characters"),
         ({"time_path": ("{now}",)}, "time_path: unknown placeholder"),
         ({"time_unit": "min"}, "time_unit: 'min' given, allowed: s, ms"),
         ({"aliases": (("USD", "U/D"),)}, "aliases: 'USD' = 'U/D' given"),

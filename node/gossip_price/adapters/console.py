@@ -27,6 +27,8 @@ SELF: Final = "up"
 _WARN, _BAD, _GOOD, _DIM = "yellow", "bold red", "green", "dim"
 #: The chapters of a report's story.
 _CHAPTERS: Final = frozenset({"proposed", "cosigned", "proven", "settled", "stored"})
+#: Each node says it in its own log; here the banner has said it for all of them.
+_SAID_BY_BANNER: Final = frozenset({"simulated_prices"})
 #: Shown as a warning, with what it means to somebody who has not read the source.
 _TROUBLE: Final[Mapping[str, tuple[str, str]]] = {
     "not_observed": (_WARN, "has no price of its own"),
@@ -97,6 +99,8 @@ class LiveLog:
                 self._print(Text.assemble((f"{name} | ", _DIM), clean(line)))
             return
         event = str(fields.get("event", ""))
+        if event in _SAID_BY_BANNER:
+            return
         if event in _CHAPTERS:
             self._tell(name, event, fields)
         elif event in ("store_down", "store_up"):

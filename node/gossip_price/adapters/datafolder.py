@@ -1,22 +1,40 @@
-"""The folder in which `up` keeps a network between runs: keys, network file, journals, database.
+"""The folder that holds a network on this machine: keys, network file, journals, database.
 
-One process owns it at a time, by a lock that the system releases however that process ends.
-Knows where things are and whose they are; what a network should be is decided elsewhere.
+    network.json                            the epochs and peers, GP_NETWORK_FILE of every node
+    node-1/{signing.key,identity.key}       its keys, and journal.sqlite once it has run
+    bootstrap/identity.key
+    postgres/                               the embedded database of `up`
+
+Made by `network new` or by the first `up`. One process owns it at a time, by a lock that the
+system releases however that process ends. Knows where things are and whose they are; what a
+network should be is decided elsewhere.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Callable, Sequence
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, Self
 
-from gossip_price.adapters.keyfiles import KeyFileError, read_key, write_key
+from gossip_price.adapters.keyfiles import (
+    IDENTITY_KEY,
+    SIGNING_KEY,
+    KeyFileError,
+    make_missing_keys,
+    read_key,
+    read_member,
+)
+from gossip_price.adapters.network_file import read_network, write_network
+from gossip_price.adapters.owned import OwnedError, take_lock
 from gossip_price.network.document import DocumentError, Member, NetworkFile
-from gossip_price.network.keys import compute_peer_id, describe, generate_secret
+from gossip_price.network.keys import compute_peer_id
+from gossip_price.network.problems import Problem
+from gossip_price.network.spec import SpecError, make_network_file
+from gossip_price.network.spec_parts import NetworkSpec
 
+NETWORK_FILE: Final = "network.json"
+BOOTSTRAP: Final = "bootstrap"
 REMEDY: Final = "choose another folder with --data, or remove this one (its prices go with it)"
 
 
@@ -29,11 +47,21 @@ class Identity:
     """One node's place in the folder. Public: the keys stay in their files."""
 
     name: str
-    address: str
-    peer_id: str
+    member: Member
     signing_key: Path
     identity_key: Path
     journal: Path
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read whose folder this is; its name is the node's. Raises KeyFileError."""
+        return cls(
+            name=folder.name,
+            member=read_member(folder),
+            signing_key=folder / SIGNING_KEY,
+            identity_key=folder / IDENTITY_KEY,
+            journal=folder / "journal.sqlite",
+        )
 
 
 @dataclass(frozen=True)
@@ -59,30 +87,22 @@ class DataFolder:
         path = path.absolute()
         try:
             path.mkdir(parents=True, exist_ok=True)
-            lock = (path / "up.lock").open("a+")
+            lock = take_lock(path / ".lock")
+        except OwnedError as owner:
+            raise DataFolderError(
+                f"{path}: another gossip-price (process {owner}) runs on this folder: "
+                "end that one, or choose another folder"
+            ) from None
         except OSError as error:
             raise DataFolderError(
-                f"{path}: cannot be written ({error.strerror}): choose another folder with --data"
+                f"{path}: cannot be written ({error.strerror}): choose another folder"
             ) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            owner = lock.read(20).strip() or "unknown"
-            lock.close()
-            raise DataFolderError(
-                f"{path}: another `gossip-price up` (process {owner}) runs on this folder: "
-                "end that one, or choose another folder with --data"
-            ) from None
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
         return cls(path, lock)
 
     @property
     def network_path(self) -> Path:
         """The network file, `GP_NETWORK_FILE` of every node."""
-        return self.path / "network.json"
+        return self.path / NETWORK_FILE
 
     @property
     def postgres_path(self) -> Path:
@@ -96,90 +116,66 @@ class DataFolder:
     def load(self) -> LocalNetwork | None:
         """Return the network that is here, or None. Raises DataFolderError where it is damaged."""
         try:
-            raw = self.network_path.read_bytes()
+            file = read_network(self.network_path)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise DataFolderError(f"{self.network_path}: {error.strerror}") from error
-        try:
-            file = NetworkFile.parse(raw)
         except DocumentError as error:
             raise DataFolderError(f"{self.network_path}: {error}; {REMEDY}") from error
+        network = self._describe(file)
         members = file.epochs[-1].members if file.epochs else ()
-        nodes = self._read_identities(len(members))
-        if {(node.address, node.peer_id) for node in nodes} != {
-            (member.address, member.peer_id) for member in members
-        }:
+        if {node.member for node in network.nodes} != set(members):
             raise DataFolderError(
-                f"{self.path}: the keys are not those of the members in network.json; {REMEDY}"
+                f"{self.path}: the keys are not those of the members in {NETWORK_FILE}; {REMEDY}"
             )
-        return self._describe(file, nodes)
+        return network
 
-    def create(
-        self, count: int, make_file: Callable[[Sequence[Member]], NetworkFile]
-    ) -> LocalNetwork:
-        """Make keys for `count` nodes and a bootstrap node, and the network file of their members.
+    def create(self, spec: NetworkSpec, *, start: int) -> LocalNetwork:
+        """Make keys for the spec's nodes and a bootstrap node, and their network file.
 
-        The network file comes last and whole, so that a creation that was cut off is begun anew.
-        Raises DataFolderError.
+        `start` (Unix seconds) is rounded down to a round. Keys that are there are kept, and the
+        network file comes last and whole, so that a creation that was cut off is begun anew.
+        Raises SpecError, DocumentError and DataFolderError.
         """
+        if spec.document_ref is not None:
+            allowed = "nothing, where a document is made: only a cluster has ConfigMaps"
+            raise SpecError([Problem("spec.documentRef", None, allowed)])
+        if self.network_path.exists():
+            raise DataFolderError(f"{self.network_path} is there already: choose another folder")
+        folders = self._list_folders(spec.nodes.count)
         try:
-            self._folder_of_keys.mkdir(mode=0o700, exist_ok=True)
-            (self.path / "journal").mkdir(mode=0o700, exist_ok=True)
-            _make_key(self._get_key("bootstrap", "identity"))
-            for name in _name_nodes(count):
-                _make_key(self._get_key(name, "signing"))
-                _make_key(self._get_key(name, "identity"))
-            nodes = self._read_identities(count)
-            file = make_file([Member(node.address, node.peer_id) for node in nodes])
-            fresh = self.network_path.with_suffix(".new")
-            fresh.write_bytes(file.encode())
-            fresh.replace(self.network_path)
+            make_missing_keys(self._bootstrap_key.parent, [IDENTITY_KEY])
+            for folder in folders:
+                make_missing_keys(folder)
+            file = make_network_file(
+                spec,
+                [read_member(folder) for folder in folders],
+                network_id=secrets.token_bytes(32),
+                start=start,
+            )
+            write_network(self.network_path, file)
+        except KeyFileError as error:
+            raise DataFolderError(str(error)) from error
         except OSError as error:
             raise DataFolderError(
-                f"{self.path}: {error.strerror}; free it or use --data"
+                f"{self.path}: {error.strerror}; free it, or choose another folder"
             ) from error
-        return self._describe(file, nodes)
+        return self._describe(file)
 
     @property
-    def _folder_of_keys(self) -> Path:
-        return self.path / "keys"
+    def _bootstrap_key(self) -> Path:
+        return self.path / BOOTSTRAP / IDENTITY_KEY
 
-    def _get_key(self, name: str, kind: str) -> Path:
-        return self._folder_of_keys / f"{name}.{kind}.key"
+    def _list_folders(self, count: int) -> list[Path]:
+        return [self.path / f"node-{number}" for number in range(1, count + 1)]
 
-    def _describe(self, file: NetworkFile, nodes: tuple[Identity, ...]) -> LocalNetwork:
-        bootstrap_key = self._get_key("bootstrap", "identity")
-        return LocalNetwork(file, compute_peer_id(_read_key(bootstrap_key)), bootstrap_key, nodes)
-
-    def _read_identities(self, count: int) -> tuple[Identity, ...]:
-        return tuple(self._read_identity(name) for name in _name_nodes(count))
-
-    def _read_identity(self, name: str) -> Identity:
-        signing, identity = (self._get_key(name, kind) for kind in ("signing", "identity"))
-        public = describe(_read_key(signing), _read_key(identity))
-        return Identity(
-            name=name,
-            address=public["address"],
-            peer_id=public["peerId"],
-            signing_key=signing,
-            identity_key=identity,
-            journal=self.path / "journal" / f"{name}.sqlite",
-        )
-
-
-def _name_nodes(count: int) -> list[str]:
-    return [f"node-{number}" for number in range(1, count + 1)]
-
-
-def _make_key(path: Path) -> None:
-    """Write a new key unless there is one: a key that was ever used is never replaced."""
-    if not path.exists():
-        write_key(path, generate_secret())
-
-
-def _read_key(path: Path) -> bytes:
-    try:
-        return read_key(path)
-    except KeyFileError as error:
-        raise DataFolderError(f"{error}; or {REMEDY}") from error
+    def _describe(self, file: NetworkFile) -> LocalNetwork:
+        """Return the network of `file` and our keys. Raises DataFolderError for a key."""
+        count = len(file.epochs[-1].members) if file.epochs else 0
+        try:
+            nodes = [Identity.read(folder) for folder in self._list_folders(count)]
+            bootstrap = compute_peer_id(read_key(self._bootstrap_key))
+        except KeyFileError as error:
+            raise DataFolderError(f"{error}; or {REMEDY}") from error
+        return LocalNetwork(file, bootstrap, self._bootstrap_key, tuple(nodes))

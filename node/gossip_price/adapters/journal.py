@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from gossip_price.adapters.owned import sync_folder
 from gossip_price.core.events import (
     Forget,
     ProvenRecord,
@@ -43,7 +44,8 @@ _SCHEMA: Final = (
     " report BLOB NOT NULL) WITHOUT ROWID",
     "CREATE INDEX votes_by_round ON votes (round)",
     "CREATE TABLE proven (id BLOB PRIMARY KEY, round INTEGER NOT NULL, entry BLOB NOT NULL,"
-    " last_signed_ms INTEGER NOT NULL, stored INTEGER NOT NULL DEFAULT 0)",
+    " last_signed_ms INTEGER NOT NULL, sources BLOB NOT NULL, spread_bp INTEGER,"
+    " stored INTEGER NOT NULL DEFAULT 0)",
     "CREATE INDEX proven_by_round ON proven (round)",
     "CREATE TABLE peers (peer TEXT PRIMARY KEY, addresses BLOB NOT NULL) WITHOUT ROWID",
 )
@@ -83,7 +85,7 @@ class SqliteJournal:
                     self._create(connection, now_ms)
                 self._check_file(connection)
                 # Only now may anything rely on the birth: the name itself must survive too.
-                _sync_folder(path)
+                sync_folder(path.parent)
         except BaseException:
             self.close()
             raise
@@ -99,19 +101,26 @@ class SqliteJournal:
                 )
             )
             rows = connection.execute(
-                "SELECT id, entry, last_signed_ms, stored FROM proven ORDER BY round, id"
+                "SELECT id, entry, last_signed_ms, sources, spread_bp, stored FROM proven"
+                " ORDER BY round, id"
             ).fetchall()
         return Recollection(
             birth_ms=meta["birth_ms"],
             highest_round=meta["highest_round"],
             votes=votes,
             proven=tuple(
-                ProvenRecord(id_, self._decode(entry, Entry), last_signed_ms)
-                for id_, entry, last_signed_ms, _ in rows
+                ProvenRecord(
+                    id_,
+                    self._decode(entry, Entry),
+                    last_signed_ms,
+                    self._decode(sources, tuple[str, ...]),
+                    spread_bp,
+                )
+                for id_, entry, last_signed_ms, sources, spread_bp, _ in rows
             ),
             stored=tuple(
                 StoredRecord(id_, confirmed=stored == _CONFIRMED)
-                for id_, _, _, stored in rows
+                for id_, *_, stored in rows
                 if stored
             ),
         )
@@ -151,12 +160,21 @@ class SqliteJournal:
         match record:
             case Vote():
                 self._put_vote(connection, record)
-            case ProvenRecord(id=id_, entry=entry, last_signed_ms=last_signed_ms):
+            case ProvenRecord():
                 connection.execute(
-                    "INSERT INTO proven (id, round, entry, last_signed_ms) VALUES (?, ?, ?, ?)"
+                    "INSERT INTO proven (id, round, entry, last_signed_ms, sources, spread_bp)"
+                    " VALUES (?, ?, ?, ?, ?, ?)"
                     " ON CONFLICT (id) DO UPDATE SET entry = excluded.entry,"
-                    " last_signed_ms = excluded.last_signed_ms",
-                    (id_, entry.report.round, msgspec.msgpack.encode(entry), last_signed_ms),
+                    " last_signed_ms = excluded.last_signed_ms, sources = excluded.sources,"
+                    " spread_bp = excluded.spread_bp",
+                    (
+                        record.id,
+                        record.entry.report.round,
+                        msgspec.msgpack.encode(record.entry),
+                        record.last_signed_ms,
+                        msgspec.msgpack.encode(record.sources),
+                        record.spread_bp,
+                    ),
                 )
             case StoredRecord(id=id_, confirmed=confirmed):
                 connection.execute(
@@ -321,14 +339,6 @@ def _make_file(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise JournalError(f"journal {path}: {error.strerror}") from error
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _is_blank(connection: sqlite3.Connection) -> bool:

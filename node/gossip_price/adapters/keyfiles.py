@@ -1,7 +1,7 @@
 """Private keys in files: written once with mode 0600, read only where others could not.
 
-A file holds 64 hexadecimal digits and a line's end. Knows nothing of what a key is for, and
-never says what one is: errors name the file, its mode and the remedy.
+A node's folder holds its two keys by their names below; a file holds 64 hexadecimal digits and
+a line's end. Never says what a key is: errors name the file, its mode and the remedy.
 """
 
 from __future__ import annotations
@@ -9,19 +9,62 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from gossip_price.network.keys import KeyFormatError, parse_secret
+from gossip_price.adapters.owned import sync_folder
+from gossip_price.crypto import get_address
+from gossip_price.network.document import Member
+from gossip_price.network.keys import (
+    KeyFormatError,
+    compute_peer_id,
+    format_address,
+    generate_secret,
+    parse_secret,
+)
 
 SIGNING_KEY: Final = "signing.key"
 IDENTITY_KEY: Final = "identity.key"
+NODE_KEYS: Final = (SIGNING_KEY, IDENTITY_KEY)
 _BYTES_MAX: Final = 1024
 
 
 class KeyFileError(Exception):
     """A key file that cannot be used or made; names the file and the remedy."""
+
+
+def make_keys(folder: Path) -> Member:
+    """Make both keys in `folder`, which is made if it is not there. Raises KeyFileError.
+
+    Where either file is there already, nothing is written.
+    """
+    for name in NODE_KEYS:
+        if (folder / name).is_symlink() or (folder / name).exists():
+            raise KeyFileError(
+                f"key file {folder / name} is there already, and keys are never overwritten;"
+                " remedy: choose another folder with --folder"
+            )
+    make_missing_keys(folder)
+    return read_member(folder)
+
+
+def make_missing_keys(folder: Path, names: Sequence[str] = NODE_KEYS) -> None:
+    """Make each key of `names` that `folder` lacks, and the folder. Raises KeyFileError."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise KeyFileError(f"folder {folder} cannot be made: {error.strerror}") from error
+    for name in names:
+        if not (folder / name).exists():
+            write_key(folder / name, generate_secret())
+
+
+def read_member(folder: Path) -> Member:
+    """Return what the public may know of the two keys in `folder`. Raises KeyFileError."""
+    signing, identity = (read_key(folder / name) for name in NODE_KEYS)
+    return Member(format_address(get_address(signing)), compute_peer_id(identity))
 
 
 def write_key(path: Path, secret: bytes) -> None:
@@ -43,7 +86,7 @@ def write_key(path: Path, secret: bytes) -> None:
         finally:
             with suppress(FileNotFoundError):
                 temporary.unlink()
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except FileExistsError as error:
         raise KeyFileError(
             f"key file {path} is there already, and keys are never overwritten; remedy: choose"
@@ -86,11 +129,3 @@ def _check_mode(path: Path, status: os.stat_result) -> None:
             f"key file {path} has mode {mode:04o}: others than its owner can touch it, allowed:"
             f" 0600, or 0640 where root owns it; remedy: chmod 600 {path.resolve()}"
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

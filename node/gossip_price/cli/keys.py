@@ -11,11 +11,9 @@ from gossip_price.adapters.keyfiles import (
     IDENTITY_KEY,
     SIGNING_KEY,
     KeyFileError,
-    read_key,
-    write_key,
+    make_keys,
+    read_member,
 )
-from gossip_price.network.document import Member
-from gossip_price.network.keys import describe, generate_secret
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -45,29 +43,3 @@ def run(options: argparse.Namespace) -> int:
     else:
         print(f"address  {member.address}\npeer id  {member.peer_id}")
     return 0
-
-
-def make_keys(folder: Path) -> Member:
-    """Make both keys in `folder`, which is made if it is not there. Raises KeyFileError.
-
-    Where either file is there already, nothing is written.
-    """
-    for name in (SIGNING_KEY, IDENTITY_KEY):
-        if (folder / name).is_symlink() or (folder / name).exists():
-            raise KeyFileError(
-                f"key file {folder / name} is there already, and keys are never overwritten;"
-                " remedy: choose another folder with --folder"
-            )
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise KeyFileError(f"folder {folder} cannot be made: {error.strerror}") from error
-    for name in (SIGNING_KEY, IDENTITY_KEY):
-        write_key(folder / name, generate_secret())
-    return read_member(folder)
-
-
-def read_member(folder: Path) -> Member:
-    """Return what the public may know of the two keys in `folder`. Raises KeyFileError."""
-    described = describe(read_key(folder / SIGNING_KEY), read_key(folder / IDENTITY_KEY))
-    return Member(described["address"], described["peerId"])

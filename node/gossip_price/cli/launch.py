@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import os
 import random
-import secrets
 import signal
 import sys
 import time
@@ -26,11 +25,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from gossip_price.adapters import last_will
 from gossip_price.adapters.console import JsonLog, LiveLog, Log
 from gossip_price.adapters.datafolder import REMEDY, DataFolder, DataFolderError, LocalNetwork
-from gossip_price.adapters.ports import choose_ports, is_free
 from gossip_price.adapters.postgres.connection import DatabaseUrlError
 from gossip_price.adapters.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from gossip_price.adapters.postgres.migrate import migrate
-from gossip_price.adapters.sources import HttpPriceSource
 from gossip_price.adapters.supervisor import (
     ChildRefusedError,
     Died,
@@ -39,21 +36,19 @@ from gossip_price.adapters.supervisor import (
     Restarted,
     Supervisor,
 )
+from gossip_price.adapters.tcp_ports import choose_ports, is_free
 from gossip_price.cli import localnet
-from gossip_price.cli.localnet import Layout, Wishes
-from gossip_price.cli.network import make_peers
-from gossip_price.core.types import Now
-from gossip_price.network.document import Member, NetworkFile
-from gossip_price.network.problems import Problem, ProblemsError
-from gossip_price.network.sources import Source, make_coinbase_like
-from gossip_price.network.spec import make_document
+from gossip_price.cli.localnet import Layout
+from gossip_price.cli.prices import NoLivePricesError, Prices, choose_prices
+from gossip_price.cli.wishes import Wishes, find_differences
+from gossip_price.network.sources import make_coinbase_like
+from gossip_price.network.spec import make_resource
 from gossip_price.network.spec_parts import PriceNetwork
-from gossip_price.ports import NoObservationError
 
+#: A round on a laptop; a deployed network's default is 10 minutes.
+INTERVAL_S: Final = 15
 #: How our own command line is started, before its arguments.
 COMMAND: Final = (sys.executable, "-m", "gossip_price")
-#: One look whether live prices are to be had.
-PROBE_S: Final = 3.0
 #: The simulated feed is a small program, but the machine may be busy with five others.
 FEED_START_S: Final = 20.0
 #: What is left of 5 s after nodes and helpers had theirs; then the server is killed, which loses
@@ -61,12 +56,6 @@ FEED_START_S: Final = 20.0
 POSTGRES_STOP_S: Final = 1.0
 _EXIT_TROUBLE: Final = 1
 _EXIT_CONFIGURATION: Final = 2
-_OPTION_BY_FIELD: Final = {
-    "spec.nodes.count": "--nodes",
-    "spec.price.interval": "--interval",
-    "spec.consensus.settle": "--settle",
-    "spec.consensus.minimumSigners": "--minimum-signers",
-}
 
 
 class LaunchError(Exception):
@@ -89,15 +78,6 @@ class Order:
     port: int
     duration_s: int | None
     json: bool
-
-
-@dataclass(frozen=True)
-class _Prices:
-    """Where prices come from; `words` says it to people. Without sources it is the feed's part."""
-
-    sources: tuple[Source, ...]
-    min_sources: int
-    words: str
 
 
 class Launch:
@@ -142,11 +122,19 @@ class Launch:
         stack.callback(folder.close)
         network, wanted = self._take_network(folder)
         layout = self._choose_layout(len(network.nodes))
-        prices = await self._choose_prices(wanted, network)
+        try:
+            prices = await choose_prices(
+                self._order.feed,
+                wanted.spec.price.sources,
+                wanted.spec.price.min_sources,
+                network.file.epochs[-1].pairs[0],
+            )
+        except NoLivePricesError as error:
+            raise LaunchError(str(error)) from error
         database = self._order.database or await self._start_postgres(folder, stack)
         await _bring_schema(database)
 
-        names = {node.address: node.name for node in network.nodes}
+        names = {node.member.address: node.name for node in network.nodes}
         self._log = _make_log(self._order, names)
         stack.push_async_callback(self._supervisor.stop)
         refused = asyncio.create_task(self._supervisor.wait_refused(), name="refused")
@@ -154,7 +142,7 @@ class Launch:
         if not prices.sources:
             url = await self._start_feed(layout, network, refused)
             source = make_coinbase_like("simulated", url, simulated=True)
-            prices = _Prices((source,), 1, prices.words)
+            prices = Prices((source,), 1, prices.words)
         self._show_banner(network, layout, folder, database, prices)
         for child in localnet.make_node_children(
             self._command,
@@ -180,35 +168,20 @@ class Launch:
         if held is not None:
             document = held.file.epochs[-1]
             if order.resource is None:
-                wanted = Wishes().lay_over(None)
+                wanted = Wishes().lay_over(make_resource({}))
                 differences = order.wishes.find_differences(document)
             else:
                 wanted = order.wishes.lay_over(order.resource)
-                differences = localnet.find_spec_differences(wanted, document)
+                differences = find_differences(wanted.spec, document)
             if differences:
                 lines = "\n  ".join(differences)
                 message = f"{folder.path} holds another network:\n  {lines}\n{REMEDY}"
                 raise LaunchError(message, _EXIT_CONFIGURATION)
             return held, wanted
-        try:
-            wanted = order.wishes.lay_over(order.resource)
-        except ProblemsError as error:
-            if order.resource is not None:
-                raise
-            raise ProblemsError(_name_options(error.problems)) from None
-        if wanted.spec.document_ref is not None:
-            raise LaunchError(
-                "-f: spec.documentRef names a ConfigMap, which only a cluster has: leave it out",
-                _EXIT_CONFIGURATION,
-            )
-
-        def make_file(members: Sequence[Member]) -> NetworkFile:
-            document = make_document(
-                wanted.spec, members, network_id=secrets.token_bytes(32), start=int(time.time())
-            )
-            return NetworkFile((document,), make_peers(wanted.spec))
-
-        return folder.create(wanted.spec.nodes.count, make_file), wanted
+        wanted = order.wishes.lay_over(
+            order.resource or make_resource({"price": {"interval": INTERVAL_S}})
+        )
+        return folder.create(wanted.spec, start=int(time.time())), wanted
 
     def _choose_layout(self, nodes: int) -> Layout:
         first = self._order.port
@@ -226,24 +199,6 @@ class Launch:
         except OSError as error:
             raise LaunchError(str(error)) from error
         return Layout(first, tuple(p2p_ports[:-1]), p2p_ports[-1])
-
-    async def _choose_prices(self, wanted: PriceNetwork, network: LocalNetwork) -> _Prices:
-        feed, part = self._order.feed, wanted.spec.price
-        if feed == "simulated":
-            return _Prices((), 1, "SIMULATED, as asked for: a random walk, nobody's market")
-        if feed not in ("auto", "live"):
-            return _Prices((localnet.make_feed_source(feed),), 1, f"from {feed}")
-        names = ", ".join(source.name for source in part.sources)
-        problem = await _probe(part.sources, part.min_sources, network)
-        if problem is None:
-            return _Prices(part.sources, part.min_sources, f"live, from {names}")
-        if feed == "live":
-            raise LaunchError(
-                f"no live prices from {names} ({problem}): mend that, or use --feed simulated"
-            )
-        return _Prices(
-            (), 1, f"SIMULATED: a random walk, nobody's market (no live prices: {problem})"
-        )
 
     async def _start_postgres(self, folder: DataFolder, stack: contextlib.AsyncExitStack) -> str:
         postgres = self._postgres = EmbeddedPostgres(folder.postgres_path)
@@ -298,7 +253,7 @@ class Launch:
         layout: Layout,
         folder: DataFolder,
         database: str,
-        prices: _Prices,
+        prices: Prices,
     ) -> None:
         shown = localnet.hide_password(database)
         lines = localnet.make_banner(
@@ -355,28 +310,6 @@ def _silence_stdout() -> None:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
-class _WallClock:
-    """Both clocks of this machine."""
-
-    def now(self) -> Now:
-        return Now(time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000)
-
-
-async def _probe(sources: Sequence[Source], min_sources: int, network: LocalNetwork) -> str | None:
-    """Ask for every pair's price once; return what is in the way, or None."""
-    source = HttpPriceSource(
-        sources, min_sources=min_sources, max_age_s=60, timeout_s=PROBE_S, clock=_WallClock()
-    )
-    try:
-        for terms in network.file.epochs[-1].pairs[:1]:
-            await source.observe(terms, PROBE_S)
-    except NoObservationError as error:
-        return error.detail
-    finally:
-        await source.aclose()
-    return None
-
-
 async def _bring_schema(database: str) -> None:
     try:
         await migrate(database)
@@ -386,13 +319,6 @@ async def _bring_schema(database: str) -> None:
         # Of the error only the first line: SQLAlchemy's further ones are statements.
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise LaunchError(f"the database cannot be used: {reason}") from error
-
-
-def _name_options(problems: Sequence[Problem]) -> list[Problem]:
-    return [
-        Problem(_OPTION_BY_FIELD.get(one.path, one.path), one.given, one.allowed)
-        for one in problems
-    ]
 
 
 def _explain_refusal(error: ChildRefusedError) -> LaunchError:

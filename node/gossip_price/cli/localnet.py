@@ -1,133 +1,30 @@
-"""What `up` runs: from options and a file to one spec, and from a network to its processes.
+"""What `up` runs: from a network to its processes, and what is said of them.
 
 Only decisions about values; `up` does what is decided here. Starts nothing, opens nothing.
 """
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-from gossip_price.adapters.datafolder import LocalNetwork
+from gossip_price.adapters.datafolder import BOOTSTRAP, NETWORK_FILE, LocalNetwork
 from gossip_price.adapters.feed import DEFAULT_STARTS
-from gossip_price.adapters.ports import HOST
 from gossip_price.adapters.supervisor import Child
-from gossip_price.network.document import Document, compute_faulty_default, compute_minimum_signers
+from gossip_price.adapters.tcp_ports import HOST
 from gossip_price.network.durations import format_duration
-from gossip_price.network.sources import PRESETS, Source, make_coinbase_like
-from gossip_price.network.spec import parse_network
-from gossip_price.network.spec_parts import PriceNetwork
+from gossip_price.network.source_mapping import format_sources
+from gossip_price.network.sources import Source
 
-#: A round on a laptop; a deployed network's default is 10 minutes.
-INTERVAL_S: Final = 15
 #: Nodes are asked to leave first: 3 s; then bootstrap and feed: 0.8 s; Postgres has the rest of 5.
 NODE_GRACE_S: Final = 3.0
 HELPER_GRACE_S: Final = 0.8
 #: Where the simulated walk of a currency begins that the feed has never heard of.
 UNKNOWN_START: Final = 100
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What was said on the command line; None where nothing was said. Times in seconds."""
-
-    nodes: int | None = None
-    interval: int | None = None
-    settle: int | None = None
-    minimum_signers: int | None = None
-    mode: str | None = None
-
-    def lay_over(self, resource: Mapping[str, Any] | None) -> PriceNetwork:
-        """Return the network of `resource` (a decoded file) as these wishes change it.
-
-        Without a file it is one of 15 s rounds, and of defaults. Raises SpecError.
-        """
-        if resource is None:
-            resource = {
-                "apiVersion": "gossip-price.io/v1alpha1",
-                "kind": "PriceNetwork",
-                "metadata": {"name": "local"},
-                "spec": {"price": {"interval": INTERVAL_S}},
-            }
-        wished: dict[str, dict[str, Any]] = {
-            "nodes": {"count": self.nodes},
-            "price": {"interval": self.interval},
-            "consensus": {
-                "settle": self.settle,
-                "minimumSigners": self.minimum_signers,
-                "mode": self.mode,
-            },
-        }
-        spec = resource.get("spec")
-        if not isinstance(spec, Mapping):
-            return parse_network(resource)  # which says what is wrong with it
-        merged: dict[str, Any] = dict(spec)
-        for part, fields in wished.items():
-            given = {name: value for name, value in fields.items() if value is not None}
-            held = merged.get(part) or {}
-            if given and isinstance(held, Mapping):
-                merged[part] = {**held, **given}
-        return parse_network({**resource, "spec": merged})
-
-    def find_differences(self, held: Document) -> list[str]:
-        """Return each wish that the network of `held` does not fulfil."""
-        pairs = (
-            ("nodes", self.nodes, len(held.members)),
-            ("interval", self.interval, held.interval),
-            ("settle", self.settle, held.settle),
-            ("minimum signers", self.minimum_signers, held.minimum_signers),
-            ("mode", self.mode, held.mode.value),
-        )
-        return [
-            f"{name}: {_show(name, wished)} asked for, the folder's network has {_show(name, has)}"
-            for name, wished, has in pairs
-            if wished is not None and wished != has
-        ]
-
-
-def find_spec_differences(wanted: PriceNetwork, held: Document) -> list[str]:
-    """Return each point in which a file's network is not the one of `held`."""
-    spec = wanted.spec
-    count = spec.nodes.count
-    differences = Wishes(
-        nodes=count,
-        interval=spec.price.interval,
-        settle=spec.consensus.settle,
-        minimum_signers=spec.consensus.minimum_signers
-        or compute_minimum_signers(spec.consensus.mode, count, compute_faulty_default(count)),
-        mode=spec.consensus.mode.value,
-    ).find_differences(held)
-    for name, wished, has in (
-        ("max deviation", spec.price.max_deviation, held.max_deviation),
-        (
-            "pairs",
-            sorted((pair.make_terms() for pair in spec.pairs), key=lambda terms: terms.pair),
-            list(held.pairs),
-        ),
-    ):
-        if wished != has:
-            differences.append(f"{name}: the file and the folder's network differ")
-    return differences
-
-
-def _show(name: str, value: object) -> object:
-    return format_duration(value) if name in ("interval", "settle") else value  # type: ignore[arg-type]  # both are whole seconds
-
-
-def make_feed_source(url: str) -> Source:
-    """Return the source behind `--feed URL`: a server in Coinbase's format.
-
-    A URL with a path is taken as it is, with {base} in it for the currency; a bare server gets
-    Coinbase's path. Raises ValueError for what is no such URL.
-    """
-    if urlsplit(url).path in ("", "/"):
-        return make_coinbase_like("feed", url)
-    return Source(name="feed", url=url, path=("data", "rates", "{quote}"))
 
 
 @dataclass(frozen=True)
@@ -189,7 +86,7 @@ def make_node_children(
     }
     children = [
         Child(
-            name="bootstrap",
+            name=BOOTSTRAP,
             command=(*command, "node"),
             environment={
                 **common,
@@ -221,25 +118,6 @@ def make_node_children(
     return children
 
 
-def format_sources(sources: Sequence[Source]) -> str:
-    """Return `GP_SOURCES`: a JSON list, each entry as in a PriceNetwork's `price.sources`."""
-    return json.dumps([_to_mapping(source) for source in sources])
-
-
-def _to_mapping(source: Source) -> dict[str, Any] | str:
-    # By its name alone: a preset may know more than a mapping can say (what an answer echoes).
-    if PRESETS.get(source.name) == source:
-        return source.name
-    mapping: dict[str, Any] = {"name": source.name, "url": source.url, "path": list(source.path)}
-    if source.time_path is not None:
-        mapping |= {"timePath": list(source.time_path), "timeUnit": source.time_unit}
-    if source.aliases:
-        mapping["aliases"] = dict(source.aliases)
-    if source.simulated:
-        mapping["simulated"] = True
-    return mapping
-
-
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the caller's environment without GP_* of his own, which are not for these nodes."""
     kept = {name: value for name, value in environment.items() if not name.startswith("GP_")}
@@ -258,12 +136,12 @@ def make_banner(
         f"settled after {format_duration(document.settle)}",
         f"prices    {feed}",
         "",
-        f"{'bootstrap':<10}http://{layout.get_http(0):<17}{layout.get_listen(0):<28}"
+        f"{BOOTSTRAP:<10}http://{layout.get_http(0):<17}{layout.get_listen(0):<28}"
         f"{_shorten(network.bootstrap_peer_id)}",
     ]
     lines += [
         f"{node.name:<10}http://{layout.get_http(number):<17}{layout.get_listen(number):<28}"
-        f"{_shorten(node.peer_id)}  signs as {node.address}"
+        f"{_shorten(node.member.peer_id)}  signs as {node.member.address}"
         for number, node in enumerate(network.nodes, 1)
     ]
     url = shlex.quote(database)
@@ -275,14 +153,14 @@ def make_banner(
         f"database  {database}",
         f"look      psql {url} -c {shlex.quote(query)}",
         f"prove     gossip-price verify --database {url} --network "
-        f"{shlex.quote(str(folder / 'network.json'))}",
+        f"{shlex.quote(str(folder / NETWORK_FILE))}",
     ]
 
 
 def list_addresses(network: LocalNetwork, layout: Layout) -> list[dict[str, str]]:
     """Return what runs where, for machines; bootstrap first."""
-    peer_ids = {"bootstrap": network.bootstrap_peer_id} | {
-        node.name: node.peer_id for node in network.nodes
+    peer_ids = {BOOTSTRAP: network.bootstrap_peer_id} | {
+        node.name: node.member.peer_id for node in network.nodes
     }
     return [
         {

@@ -12,28 +12,20 @@ from typing import Any, Final
 
 from gossip_price.adapters.postgres.connection import normalize_url
 from gossip_price.cli.launch import COMMAND, Launch, LaunchError, Order
-from gossip_price.cli.localnet import Wishes, make_feed_source
-from gossip_price.network.document import Mode
+from gossip_price.cli.prices import FEEDS, make_feed_source
+from gossip_price.cli.wishes import Wishes, add_wishes, read_resource
 from gossip_price.network.durations import ALLOWED, parse_duration
 from gossip_price.network.problems import ProblemsError
-from gossip_price.network.yaml_mapping import load_mapping
 
 EXIT_CONFIGURATION: Final = 2
 EXIT_INTERRUPTED: Final = 130
-_FEEDS: Final = ("auto", "live", "simulated")
-_MODES: Final = {"rounds": Mode.ROUNDS.value, "every-node": Mode.EVERY_NODE.value}
 _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add = parser.add_argument
-    add("-f", "--file", type=Path, metavar="FILE", help="a PriceNetwork file, as for Kubernetes")
-    add("--nodes", type=_parse_count, metavar="N", help="gossip nodes (4)")
-    add("--interval", type=_parse_seconds, metavar="TIME", help="length of a round (15s)")
-    add("--settle", type=_parse_seconds, metavar="TIME", help="wait after the last signer (30s)")
-    add("--minimum-signers", type=_parse_count, metavar="K", help="(the smallest safe number)")
-    add("--mode", choices=sorted(_MODES), help="who proposes (rounds)")
+    add_wishes(parser)
     add(
         "--feed",
         type=_parse_feed,
@@ -69,22 +61,11 @@ def run(options: argparse.Namespace) -> int:
 
 def make_order(options: argparse.Namespace) -> Order:
     """Return what is asked for. Raises LaunchError and ProblemsError for what cannot be."""
-    resource: dict[str, Any] | None = None
-    if options.file is not None:
-        try:
-            resource = load_mapping(options.file.read_text())
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-            raise LaunchError(f"-f {options.file}: {reason}", EXIT_CONFIGURATION) from error
+    wishes = Wishes.of(options)
+    wishes.read()
     return Order(
-        resource=resource,
-        wishes=Wishes(
-            nodes=options.nodes,
-            interval=options.interval,
-            settle=options.settle,
-            minimum_signers=options.minimum_signers,
-            mode=_MODES.get(options.mode),
-        ),
+        resource=read_resource(options.file) if options.file is not None else None,
+        wishes=wishes,
         feed=options.feed,
         data=options.data,
         database=options.database,
@@ -153,7 +134,7 @@ def _read_duration(text: str) -> int:
 
 
 def _read_feed(text: str) -> str:
-    if text not in _FEEDS:
+    if text not in FEEDS:
         make_feed_source(text)
     return text
 
@@ -163,7 +144,6 @@ def _read_database(text: str) -> str:
     return text
 
 
-_parse_count = _option(_read_whole(1, 256), "a whole number from 1 to 256")
 _parse_port = _option(_read_whole(1, 65_000), "a port from 1 to 65000")
 _parse_seconds = _option(_read_duration, f"{ALLOWED}, at least 1s")
 _parse_feed = _option(_read_feed, "auto, live, simulated, or an http(s) URL")

@@ -149,11 +149,16 @@ class Vote(Struct, frozen=True):
 
 
 class ProvenRecord(Struct, frozen=True):
-    """A proven entry as we know it; written again when signatures are added."""
+    """A proven entry as we know it; written again when signatures are added.
+
+    `sources` and `spread_bp` are of our own observation of that round, for the row we may write.
+    """
 
     id: bytes
     entry: Entry
     last_signed_ms: int
+    sources: tuple[str, ...] = ()
+    spread_bp: int | None = None
 
 
 class StoredRecord(Struct, frozen=True):

@@ -778,6 +778,7 @@ class Machine:
             if tally is None or id_ in self._settled or tally.settles_ms != due_ms:
                 continue
             self._settled.add(id_)
+            self._attach_observation(tally)
             if len(tally.signatures) > tally.document.minimum_signers:
                 self._remember_proven(tally)
             self._note_tally(NoteKind.SETTLED, tally, ms=now.mono_ms - tally.last_signer_ms)
@@ -791,17 +792,21 @@ class Machine:
             else:
                 self._writing.add(self._make_row(tally), now, vouched=vouched)
 
+    def _attach_observation(self, tally: Tally) -> None:
+        """Keep with the report what we observed ourselves, which goes when the round closes."""
+        round_ = self._rounds.get((tally.report.pair, tally.report.round))
+        if round_ is not None and round_.observation is not None:
+            tally.observed = (round_.observation.sources, round_.observation.spread_bp)
+
     def _make_row(self, tally: Tally) -> StoredRow:
-        report = tally.report
-        round_ = self._rounds.get((report.pair, report.round))
-        observation = round_.observation if round_ is not None else None
+        sources, spread_bp = tally.observed
         return StoredRow(
             id=tally.id,
-            report=report,
+            report=tally.report,
             signatures=tally.get_signers(),
             last_signed_ms=tally.last_signed_wall_ms,
-            sources=observation.sources if observation is not None else (),
-            spread_bp=observation.spread_bp if observation is not None else None,
+            sources=sources,
+            spread_bp=spread_bp,
             writer=self._me,
         )
 
@@ -875,7 +880,11 @@ class Machine:
         self._effects.append(ev.Remember(record))
 
     def _remember_proven(self, tally: Tally) -> None:
-        self._remember(ev.ProvenRecord(tally.id, tally.to_entry(), tally.last_signed_wall_ms))
+        self._attach_observation(tally)
+        record = ev.ProvenRecord(
+            tally.id, tally.to_entry(), tally.last_signed_wall_ms, *tally.observed
+        )
+        self._remember(record)
 
     def _process_journal_failed(self, event: ev.JournalFailed, now: Now) -> None:
         if self._journal_retry_ms is None:
@@ -910,6 +919,7 @@ class Machine:
             for signature in record.entry.signatures:
                 tally.merge(signature.member, signature.signature, now)
             tally.last_signed_wall_ms = record.last_signed_ms
+            tally.observed = (record.sources, record.spread_bp)
             if tally.settles_ms is None:
                 continue
             self._tallies[tally.id] = tally

@@ -21,6 +21,7 @@ class Tally:
         "id",
         "last_signed_wall_ms",
         "last_signer_ms",
+        "observed",
         "proven_ms",
         "report",
         "signatures",
@@ -36,6 +37,8 @@ class Tally:
         self.signer_bits = 0
         self.last_signer_ms = 0
         self.last_signed_wall_ms = 0
+        #: Names of our sources, and their spread in basis points: ours alone, signed by nobody.
+        self.observed: tuple[tuple[str, ...], int | None] = ((), None)
         self.proven_ms: int | None = None
 
     def merge(self, member: int, signature: bytes, now: Now) -> bool:

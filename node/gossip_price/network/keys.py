@@ -14,7 +14,7 @@ from typing import Final
 import base58
 from coincurve import PrivateKey
 
-from gossip_price.crypto import CURVE_ORDER, get_address, keccak256
+from gossip_price.crypto import CURVE_ORDER, keccak256
 
 #: protobuf PublicKey{Type: Secp256k1 (2), Data: 33 bytes}, libp2p peer-id specification
 _PUBLIC_KEY_PREFIX: Final = bytes.fromhex("08021221")
@@ -84,11 +84,3 @@ def parse_peer_id(text: str) -> str:
     if len(raw) != _PEER_ID_LENGTH or not raw.startswith(prefix):
         raise KeyFormatError(f"a peer id is that of a secp256k1 key (16Uiu2…), not {text[:80]!r}")
     return text
-
-
-def describe(signing: bytes, identity: bytes) -> dict[str, str]:
-    """Return what the public may know of a node's two private keys."""
-    return {
-        "address": format_address(get_address(signing)),
-        "peerId": compute_peer_id(identity),
-    }

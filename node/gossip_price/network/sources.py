@@ -23,6 +23,9 @@ TIME_UNITS: Final = ("s", "ms", "us", "ns", "rfc3339")
 ONLY: Final = "*"
 URL_LENGTH_MAX: Final = 2_000
 PATH_LENGTH_MAX: Final = 16
+#: Letters of a key in a path, or of what an answer must echo.
+TEXT_LENGTH_MAX: Final = 1_024
+ECHOES_MAX: Final = 16
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
@@ -97,22 +100,33 @@ def find_problems(source: Source) -> list[str]:
     if source.time_path is not None:
         paths.append(("time_path", source.time_path))
     for field, path in paths:
-        if not 1 <= len(path) <= PATH_LENGTH_MAX or not all(path):
+        if not 1 <= len(path) <= PATH_LENGTH_MAX or not all(map(_is_text, path)):
             problems.append(
-                f"{field}: {path!r} given, allowed: 1 to {PATH_LENGTH_MAX} keys, none empty"
+                f"{field}: {path!r:.200} given, allowed: 1 to {PATH_LENGTH_MAX} keys of 1 to"
+                f" {TEXT_LENGTH_MAX} characters"
             )
         for element in path:
             problems += _find_template_problems(field, element)
+    if len(source.echoes) > ECHOES_MAX:
+        problems.append(f"echoes: {len(source.echoes)} given, allowed: at most {ECHOES_MAX}")
     for _, text in source.echoes:
+        if not _is_text(text):
+            problems.append(f"echoes: allowed: a text of 1 to {TEXT_LENGTH_MAX} characters")
         problems += _find_template_problems("echoes", text)
     if source.time_unit not in TIME_UNITS:
         problems.append(f"time_unit: {source.time_unit!r} given, allowed: {', '.join(TIME_UNITS)}")
+    if len(dict(source.aliases)) < len(source.aliases):
+        problems.append("aliases: allowed: each currency once")
     for ours, theirs in source.aliases:
         if not all(re.fullmatch(r"[A-Za-z0-9]{1,12}", word) for word in (ours, theirs)):
             problems.append(
                 f"aliases: {ours!r} = {theirs!r} given, allowed: 1 to 12 letters and digits each"
             )
     return problems
+
+
+def _is_text(text: str) -> bool:
+    return 1 <= len(text) <= TEXT_LENGTH_MAX
 
 
 def _find_url_problems(url: str) -> list[str]:
@@ -131,7 +145,8 @@ def _find_url_problems(url: str) -> list[str]:
         # The URL itself is not repeated: what stands before the @ is a secret.
         problems.append("url: holds a user or password, allowed: none (specs and logs are public)")
     elif parts.scheme not in ("http", "https") or not host or "{" in parts.netloc:
-        problems.append(f"url: {url!r} given, allowed: http:// or https:// and a fixed host")
+        # Nor here: its query may hold somebody's API key.
+        problems.append("url: allowed: http:// or https:// and a fixed host")
     return problems
 
 

@@ -19,6 +19,8 @@ from gossip_price.network.document import (
     Document,
     Member,
     Mode,
+    NetworkFile,
+    Peers,
     compute_fallback_delay,
     compute_faulty_default,
     compute_minimum_signers,
@@ -34,8 +36,10 @@ from gossip_price.network.spec_parts import (
     PricePart,
 )
 from gossip_price.network.spec_values import Part
-from gossip_price.network.yaml_mapping import load_mapping
+from gossip_price.network.strict_yaml import load_mapping
 
+API_VERSION: Final = "gossip-price.io/v1alpha1"
+KIND: Final = "PriceNetwork"
 #: A proven price is stored after this many settle times even while new signers arrive.
 SETTLE_CAP_FACTOR: Final = 3
 #: What a supplied document decides; beside a documentRef these fields would only contradict it.
@@ -79,6 +83,39 @@ def load_yaml(text: str) -> dict[str, Any]:
         return load_mapping(text)
     except ProblemsError as error:
         raise SpecError(error.problems) from None
+
+
+def make_resource(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the decoded resource of a network on this machine with this spec."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": "local"},
+        "spec": dict(spec),
+    }
+
+
+def lay_over(resource: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a decoded resource with `overrides`, by path (`spec.price.interval`), laid over it.
+
+    Nothing of `resource` is judged: where it is wrong on an override's way, it stays as it is,
+    so that its reader says so.
+    """
+    laid = dict(resource)
+    for path, value in overrides.items():
+        _lay(laid, path.split("."), value)
+    return laid
+
+
+def _lay(mapping: dict[str, Any], path: Sequence[str], value: object) -> None:
+    step, *rest = path
+    if not rest:
+        mapping[step] = value
+        return
+    held = mapping.get(step)
+    if held is None or isinstance(held, Mapping):
+        mapping[step] = dict(held or {})
+        _lay(mapping[step], rest, value)
 
 
 def _find_contradictions(spec: Mapping[str, Any]) -> list[Problem]:
@@ -192,6 +229,20 @@ def make_document(
             sorted((pair.make_terms() for pair in spec.pairs), key=lambda terms: terms.pair)
         ),
         members=tuple(roster),
+    )
+
+
+def make_network_file(
+    spec: NetworkSpec, members: Iterable[Member], *, network_id: bytes, start: int
+) -> NetworkFile:
+    """Return the file of a new network: its first epoch (see make_document) and its peers.
+
+    Raises DocumentError.
+    """
+    peers = spec.access.peers
+    return NetworkFile(
+        epochs=(make_document(spec, members, network_id=network_id, start=start),),
+        peers=Peers(bootstrap=peers.bootstrap, admitted=peers.admitted, listeners=peers.listeners),
     )
 
 

@@ -23,9 +23,10 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from gossip_price.network.addresses import check_full
 from gossip_price.network.document import MEMBERS_MAX, PAIRS_MAX, Mode
+from gossip_price.network.multiaddrs import check_full
 from gossip_price.network.problems import make_hidden_error
+from gossip_price.network.source_mapping import SOURCES_MAX, SourceValue
 from gossip_price.network.sources import PRESETS
 from gossip_price.network.spec_values import (
     Interval,
@@ -34,7 +35,6 @@ from gossip_price.network.spec_values import (
     Pair,
     Part,
     PeerId,
-    SourceValue,
     Text,
     parse_deviation,
 )
@@ -58,11 +58,13 @@ class PricePart(Part):
     """What is observed, how often, and how far members may differ."""
 
     interval: Interval = Field(default=600, description="length of a round")
-    sources: Annotated[tuple[SourceValue, ...], Listed, Field(min_length=1, max_length=32)] = Field(
+    sources: Annotated[
+        tuple[SourceValue, ...], Listed, Field(min_length=1, max_length=SOURCES_MAX)
+    ] = Field(
         default=(PRESETS["coinbase"],),
         description=f"presets ({', '.join(PRESETS)}) or mappings with name, url and path",
     )
-    min_sources: Annotated[StrictInt, Field(ge=1, le=32)] = Field(
+    min_sources: Annotated[StrictInt, Field(ge=1, le=SOURCES_MAX)] = Field(
         default=1, description="fewer good answers mean no observation"
     )
     max_deviation: Annotated[int, BeforeValidator(parse_deviation)] = Field(

@@ -1,14 +1,14 @@
-"""The values of a PriceNetwork's spec: pairs, sources, bounded texts and numbers. Pure.
+"""The values of a PriceNetwork's spec: pairs, bounded texts and numbers. Pure.
 
-Validators raise ValueError with what is allowed as its text; a value that must not be repeated
-(a source's URL may hold somebody's API key) is refused with `make_hidden_error`.
+Validators raise ValueError with what is allowed as its text. A price's sources are read in
+`source_mapping`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -16,10 +16,8 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    StrictBool,
     StrictInt,
     StrictStr,
-    ValidationError,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -33,8 +31,7 @@ from gossip_price.network.document import (
 )
 from gossip_price.network.durations import parse_duration
 from gossip_price.network.keys import KeyFormatError, parse_peer_id
-from gossip_price.network.problems import collect_problems, make_hidden_error, show, suggest
-from gossip_price.network.sources import PRESETS, Source
+from gossip_price.network.problems import make_hidden_error
 
 DEFAULT_DECIMALS: Final = 8
 
@@ -155,61 +152,3 @@ class Pair(Part):
         if low is None or high is None:  # _check_bounds has seen to it
             raise AssertionError("bounds were not checked")
         return PairTerms(self.name, self.decimals, low, high)
-
-
-class SourceSpec(Part):
-    """Where prices are asked for; a plain name stands for a preset."""
-
-    name: Text = Field(description="a metric's label; the name of a preset needs nothing else")
-    url: Text = Field(description="http(s) URL; {base}, {quote} and {pair} are filled in")
-    path: Annotated[tuple[Text, ...], Listed] = Field(description="keys that lead to the price")
-    time_path: Annotated[tuple[Text, ...], Listed] | None = Field(
-        default=None, description="keys that lead to the source's own timestamp"
-    )
-    time_unit: Literal["s", "ms", "us", "ns", "rfc3339"] = Field(
-        default="s", description="how the source writes its timestamp"
-    )
-    aliases: dict[Text, Text] = Field(
-        default_factory=dict, description="the source's own names of currencies, by ours"
-    )
-    simulated: StrictBool = Field(default=False, description="not a market's price")
-
-    def make_source(self) -> Source:
-        """Return the source. Raises ValueError naming every wrong field."""
-        return Source(
-            name=self.name,
-            url=self.url,
-            path=self.path,
-            time_path=self.time_path,
-            simulated=self.simulated,
-            time_unit=self.time_unit,
-            aliases=tuple(self.aliases.items()),
-        )
-
-
-def parse_source(value: object) -> Source:
-    """Read a source: a preset's name, or a mapping with name, url, path …
-
-    Errors never repeat a URL, because it may hold somebody's API key.
-    """
-    if isinstance(value, Source):
-        return value
-    if isinstance(value, str):
-        if value in PRESETS:
-            return PRESETS[value]
-        shown = f" ({show(value)} given)" if value.replace("-", "").isalnum() else ""
-        raise make_hidden_error(
-            f"a mapping with name, url and path, or {suggest(value, PRESETS)}{shown}"
-        )
-    try:
-        return SourceSpec.model_validate(value).make_source()
-    except ValidationError as error:
-        parts = (
-            f"{problem.path}: {problem.allowed}" for problem in collect_problems(error, SourceSpec)
-        )
-        raise make_hidden_error("; ".join(parts)) from None
-    except ValueError as error:
-        raise make_hidden_error(str(error)) from None
-
-
-SourceValue = Annotated[Source, BeforeValidator(parse_source)]

@@ -5,8 +5,7 @@ is wrong with libp2p and which file here makes it right is told in `docs/libp2p.
 """
 
 from gossip_price.adapters.libp2p import quiet  # noqa: F401  # first: it imports libp2p safely
-from gossip_price.adapters.libp2p.addresses import AddressError
 from gossip_price.adapters.libp2p.config import LibP2pConfig, Tuning
 from gossip_price.adapters.libp2p.transport import LibP2pTransport, TransportFailedError
 
-__all__ = ["AddressError", "LibP2pConfig", "LibP2pTransport", "TransportFailedError", "Tuning"]
+__all__ = ["LibP2pConfig", "LibP2pTransport", "TransportFailedError", "Tuning"]

@@ -1,25 +1,19 @@
-"""Multiaddresses of the one kind we speak, `/ip4|ip6|dns…/host/tcp/port[/p2p/id]`, as values.
+"""What a host does with its multiaddresses: take the port, announce, resolve.
 
-Parses, formats, checks for free ports, derives what to announce, resolves names by the
-system's resolver. Knows nothing of libp2p, so that it is tested without it.
+Checks for free ports, derives what to announce, and reads the system resolver's answers; how an
+address is written is said in `network.multiaddrs`. Knows nothing of libp2p, so that it is tested
+without it.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import re
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from gossip_price.network.keys import KeyFormatError, parse_peer_id
+from gossip_price.network.multiaddrs import FULL, Address, parse_multiaddr
 
-ADDRESS_LENGTH_MAX: Final = 256
-_PATTERN: Final = re.compile(
-    r"/(?P<kind>ip4|ip6|dns|dns4|dns6)/(?P<host>[^/\s]{1,253})"
-    r"/tcp/(?P<port>\d{1,5})(?:/p2p/(?P<peer>[1-9A-HJ-NP-Za-km-z]{1,64}))?"
-)
 _FAMILIES: Final = {
     "ip4": socket.AF_INET,
     "dns4": socket.AF_INET,
@@ -31,63 +25,12 @@ _FAMILIES: Final = {
 _ELSEWHERE: Final = {"ip4": "192.0.2.1", "ip6": "2001:db8::1"}
 
 
-class AddressError(ValueError):
-    """A text that is no multiaddress we can listen on or dial."""
-
-
-@dataclass(frozen=True)
-class Address:
-    """A TCP endpoint, and the peer that is expected there."""
-
-    kind: str
-    host: str
-    port: int
-    peer: str | None = None
-
-    def __str__(self) -> str:
-        suffix = f"/p2p/{self.peer}" if self.peer else ""
-        return f"/{self.kind}/{self.host}/tcp/{self.port}{suffix}"
-
-    @property
-    def is_name(self) -> bool:
-        """Whether the host has to be resolved."""
-        return self.kind.startswith("dns")
-
-    @property
-    def is_unspecified(self) -> bool:
-        """Whether it says `any interface`, which nobody can dial."""
-        return not self.is_name and ipaddress.ip_address(self.host).is_unspecified
-
-
-def parse_address(text: str) -> Address:
-    """Read one multiaddress. Raises AddressError, which repeats what was given."""
-    match = _PATTERN.fullmatch(text) if len(text) <= ADDRESS_LENGTH_MAX else None
-    if match is None or int(match["port"]) > 65_535:
-        raise AddressError(
-            f"{text[:80]!r} is no address; write /ip4/198.51.100.7/tcp/4001 or"
-            " /dns4/name/tcp/4001, with /p2p/<peer id> where a peer is meant"
-        )
-    address = Address(match["kind"], match["host"], int(match["port"]), match["peer"])
-    try:
-        if not address.is_name:
-            version = 4 if address.kind == "ip4" else 6
-            if ipaddress.ip_address(address.host).version != version:
-                raise AddressError(f"{address.host!r} in {text!r} is no IPv{version} address")
-        if address.peer is not None:
-            parse_peer_id(address.peer)
-    except KeyFormatError as error:
-        raise AddressError(f"{text[:160]!r}: {error}") from error
-    except ValueError as error:
-        raise AddressError(f"{address.host!r} in {text[:80]!r} is no IP address") from error
-    return address
-
-
 def parse_bootstrap(text: str) -> tuple[str, Address]:
-    """Read a bootstrap's full multiaddress: its peer id and where it is."""
-    address = parse_address(text)
-    if address.peer is None:
-        raise AddressError(f"bootstrap {text!r} lacks /p2p/<peer id>, so nobody can prove to be it")
-    return address.peer, replace(address, peer=None)
+    """Read a bootstrap's full multiaddress: its peer id and where it is. Raises ValueError."""
+    address = parse_multiaddr(text)
+    if address.peer_id is None:  # so nobody could prove to be it
+        raise ValueError(f"bootstrap: {text!r} given, allowed: {FULL}")
+    return address.peer_id, replace(address, peer_id=None)
 
 
 def check_free(address: Address) -> None:
@@ -123,7 +66,7 @@ def get_outgoing_host(kind: str) -> str | None:
 
 def compute_announced(listening: Iterable[Address], announce: Iterable[Address]) -> list[Address]:
     """Return what others should dial: `announce` if given, else `listening` made concrete."""
-    given = [replace(address, peer=None) for address in announce]
+    given = [replace(address, peer_id=None) for address in announce]
     if given:
         return given
     concrete = []
@@ -132,7 +75,7 @@ def compute_announced(listening: Iterable[Address], announce: Iterable[Address])
         if address.is_unspecified:
             loopback = "127.0.0.1" if address.kind == "ip4" else "::1"
             host = get_outgoing_host(address.kind) or loopback
-        concrete.append(replace(address, host=host, peer=None))
+        concrete.append(replace(address, host=host, peer_id=None))
     return concrete
 
 

@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterable
 from typing import Final
 
-from gossip_price.adapters.libp2p.addresses import Address, AddressError, parse_address
 from gossip_price.adapters.libp2p.book import ADDRESSES_MAX
+from gossip_price.network.multiaddrs import Address, parse_multiaddr
 
 ANNOUNCEMENT_BYTES_MAX: Final = 2048
 
@@ -42,11 +42,11 @@ def parse_announcement(data: bytes) -> tuple[str, ...] | None:
         texts = json.loads(data)
         if not isinstance(texts, list) or not 0 < len(texts) <= ADDRESSES_MAX:
             return None
-        addresses = [parse_address(text) for text in texts if isinstance(text, str)]
-    except (AddressError, ValueError, RecursionError):
+        addresses = [parse_multiaddr(text) for text in texts if isinstance(text, str)]
+    except (ValueError, RecursionError):
         return None
     if len(addresses) != len(texts):
         return None
-    if any(address.peer or address.is_unspecified or not address.port for address in addresses):
+    if any(address.peer_id or address.is_unspecified or not address.port for address in addresses):
         return None
     return tuple(map(str, addresses))

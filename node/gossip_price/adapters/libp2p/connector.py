@@ -18,18 +18,13 @@ from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import PeerInfo
 from multiaddr import Multiaddr
 
-from gossip_price.adapters.libp2p.addresses import (
-    Address,
-    list_families,
-    list_resolved,
-    parse_address,
-    parse_bootstrap,
-)
+from gossip_price.adapters.libp2p.addresses import list_families, list_resolved, parse_bootstrap
 from gossip_price.adapters.libp2p.book import PeerBook
 from gossip_price.adapters.libp2p.config import LibP2pConfig
 from gossip_price.adapters.libp2p.counters import Counters
 from gossip_price.adapters.libp2p.membership import Membership
 from gossip_price.adapters.libp2p.muxer import cut
+from gossip_price.network.multiaddrs import Address, parse_multiaddr
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +150,7 @@ class Connector:
         for text in addresses:
             try:
                 with trio.fail_after(self._tuning.dial_timeout_s):
-                    for target in await resolve(parse_address(text)):
+                    for target in await resolve(parse_multiaddr(text)):
                         if await self._try_one(ID.from_string(peer), target):
                             return text
             except (trio.TooSlowError, OSError, ValueError) as error:

@@ -19,10 +19,8 @@ from libp2p.tools.anyio_service import background_trio_service
 from multiaddr import Multiaddr
 
 from gossip_price.adapters.libp2p.addresses import (
-    Address,
     check_free,
     compute_announced,
-    parse_address,
     parse_bootstrap,
 )
 from gossip_price.adapters.libp2p.announcement import (
@@ -42,6 +40,7 @@ from gossip_price.adapters.libp2p.membership import Membership
 from gossip_price.adapters.libp2p.muxer import cut
 from gossip_price.adapters.libp2p.prober import run_prober
 from gossip_price.adapters.libp2p.swarm import build_host
+from gossip_price.network.multiaddrs import Address, parse_multiaddr
 
 log = logging.getLogger(__name__)
 
@@ -98,8 +97,8 @@ class Node:
         self._membership = membership
         self._counters = counters
         self._owner = owner
-        self._listen = [parse_address(text) for text in config.listen]
-        self._announce = [parse_address(text) for text in config.announce]
+        self._listen = [parse_multiaddr(text) for text in config.listen]
+        self._announce = [parse_multiaddr(text) for text in config.announce]
         for text in config.bootstrap:
             parse_bootstrap(text)
         self._announced: list[Address] = []
@@ -298,7 +297,7 @@ class Node:
 
     def _check_listening(self) -> list[Address]:
         """Return what we listen on; OSError for what libp2p failed at, which it only logs."""
-        listening = [parse_address(str(each)) for each in self._host.get_transport_addrs()]
+        listening = [parse_multiaddr(str(each)) for each in self._host.get_transport_addrs()]
         for wanted in self._listen:
             if not any(
                 wanted.kind == each.kind

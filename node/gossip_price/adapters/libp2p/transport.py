@@ -55,7 +55,7 @@ class LibP2pTransport:
 
         `admit_message(author, data)` is called on the p2p thread and must be pure and quick;
         False: neither delivered nor relayed. `learned(peer book)` is called on the loop.
-        Raises AddressError (a ValueError) for an address that is none.
+        Raises ValueError for an address that is none.
         """
         self._config = config
         self._admit_message = admit_message

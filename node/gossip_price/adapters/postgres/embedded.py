@@ -10,7 +10,6 @@ owner stops it, last. An owner that died without doing so leaves a server behind
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import os
 import pwd
@@ -26,6 +25,8 @@ from typing import IO, Final, TypedDict
 from urllib.parse import quote
 
 import psutil
+
+from gossip_price.adapters.owned import OwnedError, take_lock
 
 DATABASE: Final = "gossip_price"
 ROLE: Final = "postgres"
@@ -112,7 +113,7 @@ class EmbeddedPostgres:
         programs = _find_programs()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock_folder(self.folder / "owner.lock")
+            self._lock = _lock_folder(self.folder)
             self._identity = _choose_identity(self.folder, programs)
             self._end_leftover()
             self._initialize(programs)
@@ -330,22 +331,14 @@ def _choose_identity(folder: Path, programs: Path) -> _Identity:
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
-def _lock_folder(path: Path) -> IO[str]:
-    """Take the folder's lock for this process; the system lets go of it when we die."""
-    file = path.open("a+")
+def _lock_folder(folder: Path) -> IO[str]:
+    """Take the folder's lock for this process."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        owner = file.read(20).strip() or "?"
-        file.close()
+        return take_lock(folder / "owner.lock")
+    except OwnedError as owner:
         raise EmbeddedPostgresError(
-            f"{path.parent} is in use by process {owner}: stop that, or choose another data folder"
+            f"{folder} is in use by process {owner}: stop that, or choose another data folder"
         ) from None
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
-    return file
 
 
 def _read_lines(path: Path) -> list[str]:

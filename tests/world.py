@@ -134,7 +134,7 @@ class World(simulated.World):
         self.table.up = store_up
         self.latency: Latency = lambda sender, receiver: latency_ms
         self.drops: Callable[[int, int, bytes], bool] = lambda sender, receiver, data: False
-        #: (asker, asked) → whether they have a connection, which questions need.
+        #: (one, other) → whether they have a connection, which questions need.
         self.connected: Callable[[int, int], bool] = lambda asker, asked: True
         #: (asked, asker, answer) → what reaches the asker; None when nothing does.
         self.answers: Callable[[int, int, bytes], bytes | None] = lambda asked, asker, data: data
@@ -219,7 +219,8 @@ class World(simulated.World):
         return () if self.drops(author, receiver, data) else (self.latency(author, receiver),)
 
     def route_stream(self, sender: int, receiver: int) -> int | None:
-        is_connected = self.connected(sender, receiver)
+        # One connection carries both ways: the question and its answer.
+        is_connected = self.connected(sender, receiver) or self.connected(receiver, sender)
         return self.latency(sender, receiver) if is_connected else None
 
     def relay_answer(self, asked: int, asker: int, data: bytes) -> bytes | None:

@@ -333,7 +333,10 @@ async def test_the_databases_answers_are_events(
     ("trouble", "expected"),
     [
         (None, ev.Observed(60, Observation(TERMS.pair, 7, 0, 0, ("fake",)))),
-        (NoObservationError("timeout", "3 s"), ev.NotObserved(TERMS.pair, 60, "timeout", "3 s")),
+        (
+            NoObservationError("timeout", "3 s"),
+            ev.NotObserved(TERMS.pair, 60, "timeout", "3 s"),
+        ),
     ],
 )
 async def test_the_sources_answers_are_events(

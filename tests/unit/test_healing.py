@@ -69,6 +69,18 @@ def test_a_peer_has_one_question_at_a_time_and_all_together_a_few() -> None:
     assert healing.get_deadline_ms() is not None
 
 
+def test_a_peer_that_owes_an_answer_is_not_asked_for_what_another_did_not_give() -> None:
+    healing = Healing()
+    healing.process_claims("a", {ONE: 0b1}, 0)
+    healing.process_claims("b", {ONE: 0b1, TWO: 0b1}, 0)
+    assert healing.take_question(lack_all, 0) == ("a", (ONE,))
+    assert healing.take_question(lack_all, 0) == ("b", (TWO,))
+    healing.process_failure("a", 2_000, is_its_own=True)
+    assert healing.take_question(lack_all, 2_000) is None
+    healing.process_answer("b", {TWO: 0b1}, 2_000)
+    assert healing.take_question(lack_all, 2_100) == ("b", (ONE,))
+
+
 def test_a_question_has_so_many_ids_and_expects_so_many_signatures() -> None:
     healing = Healing()
     many = {number.to_bytes(32, "big"): 0b111 for number in range(200)}
@@ -91,6 +103,7 @@ def test_what_was_given_is_followed_by_the_rest_at_once() -> None:
     now_ms = 0
     while question := healing.take_question(lack_all, now_ms):
         asked += question[1]
+        assert len(asked) <= len(many), "asked twice for the same"
         healing.process_answer("a", dict.fromkeys(question[1], 0b1), now_ms)
         now_ms = healing.get_deadline_ms() or now_ms
     assert asked == list(many)

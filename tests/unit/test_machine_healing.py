@@ -205,6 +205,36 @@ def test_where_nothing_is_lost_nobody_asks() -> None:
     assert [len(node.asked) for node in world.nodes] == [0] * 7
 
 
+def test_what_gossip_brings_a_little_after_a_heartbeat_has_named_it_is_not_asked_for() -> None:
+    pairs = tuple(PairTerms(f"P{number:03}-USD", 2, 1, 10**12) for number in range(10))
+    network = make_network(4, interval=60, pairs=pairs)
+    world = World(network, alive=[0], price=lambda member, unix_s: None)
+    for number, terms in enumerate(pairs, start=1):
+        entry = network.entry(network.report(0, 1_000, 1, pair=terms.pair), (1,))
+        open_ = encode_open([(network.compute_id(entry.report), 0b10)])
+        beat = make_heartbeat(network, 1, boot=2**50, sequence=number, open_=open_)
+        world.run_until(START + number)
+        world.send(1, pack(heartbeats=[beat]))
+        world.run_until(START + number + 0.4)
+        world.send(1, pack(entry))
+    world.run_until(START + 20)
+    assert world.nodes[0].asked == []
+
+
+def test_peers_that_were_out_of_reach_are_asked_as_soon_as_they_are_not() -> None:
+    network = make_network(3, minimum_signers=3, interval=180, fallback_delay=170)
+    ranked = get_ranked(network, 0)
+    world = World(network)
+    world.drops = lose(ranked, LOSSES["all to all"])
+    isolate(world)
+    world.run_until(START + 100)
+    world.connected = lambda asker, asked: True
+    world.run_until(START + 110)
+    # The first's proposal, with one more signature, is at every member.
+    for rank in ranked:
+        assert world.nodes[rank].get_notes(NoteKind.HEALED) or rank == ranked[0]
+
+
 def test_each_asks_for_what_it_lacks_about_once() -> None:
     network = make_network(10, interval=60, fallback_delay=50)
     world = World(network)

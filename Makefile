@@ -1,12 +1,15 @@
 # gossip-price on one machine. `make` alone lists what there is.
 # ARGS='…' hands options on: make run ARGS='--nodes 7', make test ARGS='-k quorum'.
+# SEEDS=… and FIRST=… say which simulated bad days: make sim SEEDS=100000.
 # PYTHON=… names the interpreter that .venv is made with (3.11 to 3.13).
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench docs clean
+.PHONY: help run test sim mutants lint bench docs clean
 .DELETE_ON_ERROR:
 
 ARGS ?=
+SEEDS ?= 1000
+FIRST ?= 0
 PYTHON ?=
 export PYTHON
 
@@ -18,6 +21,12 @@ run: .venv/.ready ## run a whole network here: bootstrap, 4 nodes, Postgres (Ctr
 
 test: .venv/.ready ## every test that needs no cluster
 	@exec .venv/bin/python -m pytest $(ARGS)
+
+sim: .venv/.ready ## simulate SEEDS bad days on all cores (1000; a failing seed tells its story)
+	@exec .venv/bin/gossip-price simulate --seeds $(SEEDS) --first $(FIRST) $(ARGS)
+
+mutants: .venv/.ready ## put deliberate bugs into the core; how many seeds until one is caught
+	@exec .venv/bin/gossip-price simulate --mutants $(ARGS)
 
 lint: .venv/.ready ## ruff, mypy strict, and the direction of imports
 	.venv/bin/ruff check

@@ -1,0 +1,40 @@
+"""Seeds that always run: nothing that the protocol promises was broken in any of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from gossip_price.network.document import Mode
+from gossip_price.simulator.plan import Options, make_plan
+from gossip_price.simulator.run import Outcome, run_plan, run_seed
+from gossip_price.simulator.timeline import render_plan, render_violation
+from sim.seeds import ALWAYS, FAILED
+
+
+def explain(outcome: Outcome) -> str:
+    lines = [render_violation(violation) for violation in outcome.violations]
+    return "\n".join([render_plan(outcome.plan), *lines])
+
+
+@pytest.mark.parametrize("seed", ALWAYS)
+def test_a_bad_day_breaks_no_promise(seed: int) -> None:
+    outcome = run_seed(seed)
+    assert not outcome.violations, explain(outcome)
+
+
+@pytest.mark.parametrize("seed", sorted(FAILED), ids=lambda seed: f"{seed}: {FAILED[seed]}")
+def test_what_once_failed_holds(seed: int) -> None:
+    outcome = run_seed(seed)
+    assert not outcome.violations, explain(outcome)
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("members", [4, 7])
+def test_on_a_good_day_every_round_is_promised_and_stored(mode: Mode, members: int) -> None:
+    fixed = Options(members=members, mode=mode, interval=15, rounds=12, faults=(), liars=False)
+    outcome = run_plan(make_plan(1, fixed))
+    assert not outcome.violations, explain(outcome)
+    counts = outcome.liveness
+    assert counts.promised == counts.rounds >= 12
+    assert counts.split == 0
+    assert counts.slowest_ms < 35_000

@@ -16,8 +16,10 @@ FAILED: Final[dict[int, str]] = {
 #: Where the search for each deliberate bug begins (`gossip-price simulate --mutants` tells all).
 FIRST_SEED_OF_MUTANT: Final[dict[str, int]] = {
     "count messages instead of members": 11,
-    "take high-s signatures": 7,
+    "take high-s signatures": 1,
     "report a sync that was none": 6,
-    "forget the highest round on restart": 43,
-    "sign rounds that are closed": 28,
+    "sign rounds that are closed": 43,
 }
+
+#: Deliberate bugs that no seed has shown since healing changed the histories (0 to 100 tried).
+NOT_SHOWN: Final = frozenset({"forget the highest round on restart"})

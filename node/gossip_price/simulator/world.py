@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from typing import Final
 
+import msgspec
+
 from gossip_price import crypto
 from gossip_price.core import events as ev
 from gossip_price.core.machine import Machine
@@ -357,6 +359,12 @@ class World:
         if isinstance(event, ev.Received):
             for heard in self._hears:
                 heard(moment, node.index, event.author, event.data)
+        elif isinstance(event, ev.Answered):
+            # An answer brings entries as a message of gossip does; watchers read both alike.
+            message = _to_message(event.data)
+            if message is not None:
+                for heard in self._hears:
+                    heard(moment, node.index, event.peer, message)
         elif isinstance(event, ev.Observed):
             seen = event.observation
             for watcher in self.watchers:
@@ -567,3 +575,12 @@ def _to_claim(report: object) -> Claim:
 
 def _to_row(row: StoredRow) -> Row:
     return Row(row.id, _to_claim(row.report), row.signatures)
+
+
+def _to_message(answer: bytes) -> bytes | None:
+    """Return an answer's entries as a message of gossip; None if it has none."""
+    try:
+        kind, entries = msgspec.msgpack.decode(answer)
+    except (msgspec.MsgspecError, TypeError, ValueError):
+        return None
+    return msgspec.msgpack.encode([1, entries, [], []]) if kind == "entries" else None

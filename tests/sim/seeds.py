@@ -16,6 +16,7 @@ FAILED: Final[dict[int, str]] = {
 #: Where the search for each deliberate bug begins (`gossip-price simulate --mutants` tells all).
 FIRST_SEED_OF_MUTANT: Final[dict[str, int]] = {
     "count messages instead of members": 11,
+    "settle by the wall clock": 9,
     "take high-s signatures": 1,
     "report a sync that was none": 6,
     "sign rounds that are closed": 43,

@@ -75,6 +75,8 @@ QUESTION_BYTES_MAX: Final = 4 * 1024
 ANSWER_BYTES_MAX: Final = 512 * 1024
 #: Proven entries stay in the journal this long.
 JOURNAL_AGE_S: Final = 7 * 86_400
+#: Entries read back from the journal at once; the turn waits for it (a few milliseconds).
+RECALL_IDS_MAX: Final = 256
 #: Proven entries kept in memory after they were stored, for late signatures; oldest leave first.
 RECENT_MAX: Final = 4_096
 #: Proven entries that wait for the database in memory (about 1 KB each at four members); beyond it

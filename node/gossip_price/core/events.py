@@ -219,7 +219,8 @@ class Sign(Struct, frozen=True):
 class Recall(Struct, frozen=True):
     """Read proven entries back from the journal; answered with Recalled in the same turn.
 
-    Memory holds only the newest; `limits.RECALL_IDS_MAX` ids at most.
+    Memory holds only the newest; `limits.RECALL_IDS_MAX` ids at most. Who asks knows its answer by
+    the token: those of answers to peers and of late signatures are below zero, the audit's above.
     """
 
     token: int
@@ -293,6 +294,7 @@ class NoteKind(Enum):
     ANSWERED = "answered"
     UNANSWERED = "unanswered"
     HEALED = "healed"
+    CAUGHT_UP = "caught_up"
     POISON = "poison"
     CLOCK_STEPPED = "clock_stepped"
     JOURNAL_FAILED = "journal_failed"

@@ -8,7 +8,7 @@ what an answer holds, and whether it is true, is the machine's affair.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from gossip_price.core.limits import (
@@ -81,13 +81,19 @@ class Healing:
             holder.due_ms = max(due_ms, holder.ready_ms)
 
     def take_question(
-        self, find_missing: FindMissing, mono_ms: int
+        self, find_missing: FindMissing, mono_ms: int, busy: Collection[str] = ()
     ) -> tuple[str, tuple[bytes, ...]] | None:
-        """Return a peer and the ids to ask it for now; None when nobody is to be asked."""
+        """Return a peer and the ids to ask it for now; None when nobody is to be asked.
+
+        Who is `busy` with another question of ours is asked after that.
+        """
         if self._asks >= ASKS_MAX:
             return None
         for peer, holder in self._holders.items():
             if holder.due_ms is None or holder.due_ms > mono_ms:
+                continue
+            if peer in busy:
+                holder.due_ms = mono_ms + _NEXT_MS
                 continue
             holder.due_ms = None
             wanted = self._choose(holder, find_missing, mono_ms)

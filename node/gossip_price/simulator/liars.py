@@ -209,7 +209,7 @@ class Liar:
         self._sequence += 1
         beat = Heartbeat(
             self._me, 1, self._sequence, document.hash, max(0, self._world.true_ms),
-            self._world.store, "liar", b"", _UNSIGNED,
+            self._world.store, "liar", b"", b"", _UNSIGNED,
         )  # fmt: skip
         signature = self._sign_digest(beat.compute_digest(document.separator))
         word = msgspec.structs.replace(beat, signature=signature)

@@ -40,6 +40,7 @@ _COUNT_NAMES: Final[Mapping[NoteKind, str]] = {
     NoteKind.PUBLISHED: "entries",
     NoteKind.ASKED: "ids",
     NoteKind.ANSWERED: "entries",
+    NoteKind.CAUGHT_UP: "ids",
 }
 _FLOODS: Final = frozenset({NoteKind.IGNORED, NoteKind.REJECTED})
 #: Each state: the note that begins the trouble, and the one that ends it.

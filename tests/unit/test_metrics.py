@@ -40,6 +40,7 @@ COUNTED = [
     (NoteKind.UNANSWERED, "questions_unanswered_total", {"reason": "why"}),
     (NoteKind.ANSWERED, "questions_answered_total", {}),
     (NoteKind.HEALED, "reports_healed_total", {"pair": "ETH-USD"}),
+    (NoteKind.CAUGHT_UP, "catchups_total", {}),
     (NoteKind.POISON, "rows_refused_total", {}),
     (NoteKind.CLOCK_STEPPED, "clock_steps_total", {}),
     (NoteKind.JOURNAL_FAILED, "journal_failures_total", {}),

@@ -121,9 +121,7 @@ class Catchup:
         if len(self._walks) < WALKS_MAX and peer not in self._walks and mono_ms >= holder.ready_ms:
             self._begin(peer, holder, theirs, forest, mono_ms)
 
-    def _begin(
-        self, peer: str, holder: _Peer, theirs: Roots, forest: Forest, mono_ms: int
-    ) -> None:
+    def _begin(self, peer: str, holder: _Peer, theirs: Roots, forest: Forest, mono_ms: int) -> None:
         """Begin to walk the newest day that has differed for long and nobody else is walked for."""
         walked = {walk.day for walk in self._walks.values()}
         patience_ms = CATCHUP_PATIENCE_MS + compute_jitter_ms(

@@ -85,6 +85,8 @@ class Forest:
         #: Rounds after the cut: (round, signers as bits), by id.
         self._young: dict[bytes, tuple[int, int]] = {}
         self._oldest_day = 0
+        #: Days before this were dropped to make room.
+        self._dropped_before = 0
         self._cut = 0
         self._count = 0
         self._roots: bytes | None = None
@@ -131,14 +133,13 @@ class Forest:
         oldest_day = today - FOREST_DAYS + 1
         if any(day < oldest_day for day in self._trees):
             self._forget_before(oldest_day)
-        # A clock that was far ahead for a while does not keep the days between out for ever.
-        self._oldest_day = max(oldest_day, min(self._oldest_day, today))
+        self._oldest_day = max(oldest_day, min(self._dropped_before, today))
 
     def _drop_oldest(self) -> None:
-        """Make room by a whole day; it is not kept again before the next one is."""
+        """Make room by a whole day; it is not kept again before it is too old anyway."""
         days = [*self._trees, *(round_ // DAY_S for round_, _ in self._young.values())]
-        self._forget_before(min(days) + 1)
-        self._oldest_day = min(days) + 1
+        self._oldest_day = self._dropped_before = min(days) + 1
+        self._forget_before(self._oldest_day)
 
     def _forget_before(self, day: int) -> None:
         for old in [old for old in self._trees if old < day]:

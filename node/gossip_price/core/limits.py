@@ -69,8 +69,8 @@ ASK_BACKOFF_MAX_MS: Final = 300_000
 #: Questions of one peer that are answered in a second; an honest one asks a few a minute, or,
 #: catching up, one after the other.
 ANSWERS_A_SECOND: Final = 32
-#: A question: ASK_IDS_MAX ids are 2.2 KB, WALK_NODES_ASK_MAX nodes 3.3 KB. An answer: a full N = 256 entry is about 17 KB, so that
-#: at least 26 fit; an answer that would be larger ends early.
+#: A question: ASK_IDS_MAX ids are 2.2 KB, WALK_NODES_ASK_MAX nodes 3.4 KB. An answer: a full
+#: N = 256 entry is about 17 KB, so that at least 26 fit; one that would be larger ends early.
 QUESTION_BYTES_MAX: Final = 4 * 1024
 ANSWER_BYTES_MAX: Final = 512 * 1024
 #: Proven entries stay in the journal this long.

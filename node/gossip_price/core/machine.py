@@ -842,7 +842,9 @@ class Machine:
         elif isinstance(what_for, _Late):
             for record in event.records:
                 tally = self._tallies.get(record.id) or self._take_back(record, now)
-                for signature in what_for.signatures if tally is not None else ():
+                if tally is None:
+                    continue
+                for signature in what_for.signatures:
                     self._merge(tally, signature.member, signature.signature, now)
 
     def _take_back(self, record: ev.ProvenRecord, now: Now) -> Tally | None:
@@ -933,9 +935,7 @@ class Machine:
         if self._is_healing_with(peer):
             self._healing.process_failure(peer, now.mono_ms, is_its_own=is_its_own)
         else:
-            self._note_end(
-                self._catchup.process_failure(peer, now.mono_ms, is_its_own=is_its_own)
-            )
+            self._note_end(self._catchup.process_failure(peer, now.mono_ms, is_its_own=is_its_own))
 
     # --- settle and store ---------------------------------------------------------------------
 

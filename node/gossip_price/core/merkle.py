@@ -104,7 +104,7 @@ class _Node:
     def encode(self) -> bytes:
         if self.parts is None:
             return encode_leaf(self.items.items())
-        return encode_inner(part and part.compute_hash() for part in self.parts)
+        return encode_inner(None if part is None else part.compute_hash() for part in self.parts)
 
     def compute_hash(self) -> bytes:
         if self.hash is None:

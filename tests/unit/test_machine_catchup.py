@@ -306,7 +306,7 @@ def run_liar(
         data = answer(liar, decode_question(effect.data))
         world.give(0, ev.Answered(effect.peer, data), 10)
 
-    world._ask = ask  # type: ignore[assignment,method-assign]  # it has but one to ask
+    world._ask = ask  # type: ignore[method-assign]  # it has but one to ask
     for second in range(0, seconds, 5):
         liar.beat(world, (NEXT_DAY + second - 700) // 300 * 300)
         world.run_until(NEXT_DAY + second + 5)

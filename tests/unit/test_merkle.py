@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from golden.make_golden import FOLDER
+from gossip_price.core import merkle
 from gossip_price.core.merkle import (
     DEPTH_MAX,
     LEAF_MAX,
@@ -79,10 +80,12 @@ def test_a_root_is_computed_anew_only_along_the_way_to_what_was_added(
     tree = grow(dict.fromkeys(IDS, 7))
     assert tree.root
     hashed: list[bytes] = []
-    monkeypatch.setattr(
-        "gossip_price.core.merkle.compute_node_hash",
-        lambda data: hashed.append(data) or compute_node_hash(data),
-    )
+
+    def count(data: bytes) -> bytes:
+        hashed.append(data)
+        return compute_node_hash(data)
+
+    monkeypatch.setattr(merkle, "compute_node_hash", count)
     assert tree.root
     assert hashed == []
     tree.add(keccak256(b"another"), 7)

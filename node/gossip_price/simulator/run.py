@@ -173,11 +173,12 @@ class _Run:
         self._say_calm()
         # A round after the last fault, its settling, and what an outage's end takes.
         world.run_until_ms(plan.calm_ms + (2 * plan.interval + 2 * _SETTLE_S + 30) * 1000)
+        world.inspect()
         while not all(checker.is_content() for checker in self._checkers):
             if world.true_ms >= plan.calm_ms + _CALM_MAX_MS:
                 break
             world.run_until_ms(world.true_ms + _LOOK_MS)
-        world.inspect()
+            world.inspect()
 
     def _say_calm(self) -> None:
         true_ms = self._world.true_ms

@@ -35,10 +35,10 @@ def recall(world: World, index: int, entries: Iterable[Entry], *, stored: bool =
 
 
 def begin_with(
-    network: SampleNetwork, pasts: Mapping[int, Collection[Entry]], *, start_s: int = NEXT_DAY
+    network: SampleNetwork, pasts: Mapping[int, Collection[Entry]], *, world: World | None = None
 ) -> World:
     """Return a world in which these nodes live, each with its past."""
-    world = World(network, start_s=start_s, alive=[], born_before_s=10 * DAY_S)
+    world = world or World(network, start_s=NEXT_DAY, alive=[], born_before_s=10 * DAY_S)
     for index, entries in pasts.items():
         recall(world, index, entries)
         world.begin(index)

@@ -4,7 +4,7 @@ Pull only: who lacks something asks, and the other side, which sees our roots, a
 A tree is walked from its root by the hashes that its holder has committed itself to in a signed
 heartbeat, so that a false node proves a lie; what is in the entries at the end of the walk is the
 machine's affair. Knows ids, bits, places and times; everything that a liar can make us do is
-counted against what it gave (docs/decisions/0006).
+counted against what it gave (docs/decisions/0007).
 """
 
 from __future__ import annotations

@@ -3,18 +3,18 @@
 A 16-ary trie over the ids' hexadecimal digits: what has LEAF_MAX ids at most is a leaf, all else
 is split by its next digit. So the tree follows from the set alone, whatever the order in which it
 grew, and a node's bytes are the preimage of its hash: whoever is given a node for a hash can see
-whether it was given the true one (docs/decisions/0006). Knows nothing of reports, times or peers.
+whether it was given the true one (docs/decisions/0007). Knows nothing of reports, times or peers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from gossip_price.core.wire import WireError, decode_open, encode_open
 
-#: Ids in a leaf at most: of 4 to 64 the best for 10 to 1000 of 10 000 (docs/decisions/0006).
+#: Ids in a leaf at most: of 4 to 64 the best for 10 to 1000 of 10 000 (docs/decisions/0007).
 LEAF_MAX: Final = 16
 #: Digits of a node's place at most. Honest ids are hashes: that 17 of them share 16 digits takes
 #: 2^64 tries for each, so a deeper tree is a lie.
@@ -30,7 +30,7 @@ _DIGITS: Final = "0123456789abcdef"
 class Leaf(NamedTuple):
     """A node of few ids: signers as bits by id, in order of the ids."""
 
-    items: dict[bytes, int]
+    items: Mapping[bytes, int]
 
 
 class Inner(NamedTuple):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -94,6 +96,19 @@ def test_a_root_is_computed_anew_only_along_the_way_to_what_was_added(
     tree.add(keccak256(b"another"), 3)
     assert tree.root
     assert len(hashed) <= 4
+
+
+def test_ids_take_no_more_memory_than_is_stated() -> None:
+    ids = [keccak256(b"%d" % number) for number in range(5_000)]
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        tree = grow(dict.fromkeys(ids, 7))
+        assert tree.root
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (after - before) / len(ids) + sys.getsizeof(ids[0]) <= 240
 
 
 def test_ids_that_share_many_digits_are_told_apart() -> None:

@@ -6,6 +6,9 @@ same roots. Who holds what, and how others' trees are walked, is `catchup`'s aff
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from gossip_price.core.limits import FOREST_DAYS, FOREST_IDS_MAX, FOREST_SLOT_S
@@ -33,7 +36,7 @@ class Roots(NamedTuple):
     """
 
     cut: int
-    days: dict[int, Root]
+    days: Mapping[int, Root]
 
 
 def compute_cut(document: Document, unix_s: int) -> int:
@@ -56,8 +59,11 @@ def encode_roots(roots: Roots) -> bytes:
     return bytes(parts)
 
 
+@lru_cache(maxsize=64)
 def decode_roots(data: bytes) -> Roots:
     """Read what `encode_roots` has written; no bytes at all are nobody's roots.
+
+    Cached: the doorkeeper reads it, and then the one who compares.
 
     Raises WireError with reason `malformed` for a cut, days out of order or too many.
     """
@@ -74,7 +80,7 @@ def decode_roots(data: bytes) -> Roots:
         newest = day
         signatures = int.from_bytes(data[at + 4 : at + 8], "big")
         days[day] = Root(signatures, data[at + 8 : at + _ROOT_BYTES])
-    return Roots(int.from_bytes(data[:_CUT_BYTES], "big"), days)
+    return Roots(int.from_bytes(data[:_CUT_BYTES], "big"), MappingProxyType(days))
 
 
 class Forest:

@@ -99,7 +99,8 @@ def test_a_root_is_computed_anew_only_along_the_way_to_what_was_added(
 
 
 def test_ids_take_no_more_memory_than_is_stated() -> None:
-    ids = [keccak256(b"%d" % number) for number in range(5_000)]
+    # Where leaves have just been split and are least full.
+    ids = [keccak256(b"%d" % number) for number in range(6_000)]
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
@@ -108,7 +109,7 @@ def test_ids_take_no_more_memory_than_is_stated() -> None:
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert (after - before) / len(ids) + sys.getsizeof(ids[0]) <= 240
+    assert (after - before) / len(ids) + sys.getsizeof(ids[0]) <= 270
 
 
 def test_ids_that_share_many_digits_are_told_apart() -> None:

@@ -160,9 +160,9 @@ class Catchup:
         walk = self._walks.get(peer)
         return walk.asked if walk is not None else None
 
-    def get_asked(self) -> frozenset[str]:
-        """Return the peers that have not answered yet."""
-        return frozenset(peer for peer, walk in self._walks.items() if walk.asked is not None)
+    def is_asking(self, peer: str) -> bool:
+        """Tell whether this peer has not answered yet."""
+        return self.get_question(peer) is not None
 
     def process_nodes(
         self,
@@ -236,14 +236,17 @@ class Catchup:
 
     def get_deadline_ms(self) -> int | None:
         """Return when the next question is due; None while no walk waits for its time."""
+        if not self._walks:
+            return None
         due = (walk.due_ms for walk in self._walks.values() if walk.due_ms is not None)
         return min(due, default=None)
 
     def forget_all_but(self, peers: frozenset[str]) -> None:
         """Drop who is on no roster any more and owes us no answer."""
-        for peer in self._peers.keys() - peers - self.get_asked():
-            self._walks.pop(peer, None)
-            del self._peers[peer]
+        for peer in self._peers.keys() - peers:
+            if not self.is_asking(peer):
+                self._walks.pop(peer, None)
+                del self._peers[peer]
 
 
 def _is_comparable(day: int, theirs: Roots, forest: Forest) -> bool:

@@ -8,7 +8,7 @@ what an answer holds, and whether it is true, is the machine's affair.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from gossip_price.core.limits import (
@@ -30,6 +30,11 @@ _NEXT_MS: Final = 100
 _LOOK_AGAIN_MS: Final = 1_000
 #: Peers whose questions are counted within a second.
 _ASKERS_MAX: Final = 1_024
+
+
+def _is_free(peer: str) -> bool:
+    del peer
+    return False
 
 
 class _Holder:
@@ -81,7 +86,7 @@ class Healing:
             holder.due_ms = max(due_ms, holder.ready_ms)
 
     def take_question(
-        self, find_missing: FindMissing, mono_ms: int, busy: Collection[str] = ()
+        self, find_missing: FindMissing, mono_ms: int, busy: Callable[[str], bool] = _is_free
     ) -> tuple[str, tuple[bytes, ...]] | None:
         """Return a peer and the ids to ask it for now; None when nobody is to be asked.
 
@@ -92,7 +97,7 @@ class Healing:
         for peer, holder in self._holders.items():
             if holder.due_ms is None or holder.due_ms > mono_ms:
                 continue
-            if peer in busy:
+            if busy(peer):
                 holder.due_ms = mono_ms + _NEXT_MS
                 continue
             holder.due_ms = None

@@ -87,6 +87,8 @@ from gossip_price.network.epochs import EpochChain
 _NO_STORE: Final = bytes(32)
 _UNSIGNED: Final = bytes(65)
 _HOUR_MS: Final = 3_600_000
+#: How often it is looked whether more rounds are closed.
+_CLOSE_S: Final = 10
 
 
 class _Decision(Enum):
@@ -177,6 +179,7 @@ class Machine:
         self._healing = Healing()
         self._forest = Forest()
         self._catchup = Catchup(me)
+        self._closed_s = 0
         self._recalls: dict[int, _Late | _Reply] = {}
         self._recall_token = 0
         #: Proven ids of closed rounds that a peer gave us: others have stored them long ago.
@@ -763,8 +766,9 @@ class Machine:
         """Ask for what we still lack."""
         if self._closing:
             return
-        busy = self._catchup.get_asked()
-        while question := self._healing.take_question(self._find_missing, now.mono_ms, busy):
+        while question := self._healing.take_question(
+            self._find_missing, now.mono_ms, self._catchup.is_asking
+        ):
             peer, ids = question
             self._effects.append(ev.Ask(peer, encode_question(Want(ids)), ASK_DEADLINE_MS))
             self._note(NoteKind.ASKED, count=len(ids), author=peer)
@@ -774,6 +778,9 @@ class Machine:
     def _close_forest(self, now: Now) -> None:
         """Let the trees take up the rounds that are closed by our clock."""
         wall_s = max(0, now.wall_ms // 1000)
+        if wall_s // _CLOSE_S == self._closed_s // _CLOSE_S:
+            return
+        self._closed_s = wall_s
         document = self._chain.get_in_force(wall_s)
         if document is not None:
             self._forest.close(compute_cut(document, wall_s), wall_s // DAY_S)

@@ -101,8 +101,8 @@ FOREST_DAYS: Final = 7
 #: Rounds are taken up into the trees in slots of this length, so that trees stand still between
 #: and clocks that differ by the skew agree on them nearly always. Divides a day.
 FOREST_SLOT_S: Final = 300
-#: Ids in all trees, 120 to 270 bytes each, by how full the leaves are: 7 days at 5 s of one pair are
-#: 120 960 and 20 MB. Beyond it (135 MB at most) the oldest day is dropped whole.
+#: Ids in all trees, 120 to 270 bytes each, by how full the leaves are: 7 days at 5 s of one pair
+#: are 120 960 and 20 MB. Beyond it (135 MB at most) the oldest day is dropped whole.
 FOREST_IDS_MAX: Final = 500_000
 #: A peer's root that differs is looked into after it has differed for this long, and up to as
 #: much again, spread by a hash; gossip and the other side's own questions come first.

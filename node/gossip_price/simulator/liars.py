@@ -39,6 +39,8 @@ HABITS: Final = (
 _UNSIGNED: Final = bytes(65)
 _ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _REMEMBERED: Final = 64
+#: Rounds of this length and more leave time to come back to one that is closed.
+_LONG_S: Final = 300
 
 
 class Liar:
@@ -91,6 +93,9 @@ class Liar:
             self._later(dice.below(2_000), lambda: self._sign(id_, document))
         if "sign_late" in self._habits:
             late_ms = document.settle * 1000 - dice.below(4_000)
+            if document.interval >= _LONG_S and dice.chance(300):
+                # When the round is closed long ago, and to a few: the trees must tell the others.
+                late_ms += (document.interval + document.settle_cap + 600) * 1000
             self._later(late_ms, lambda: self._sign(id_, document))
         if "receipts" in self._habits and dice.chance(700):
             self._later(dice.below(40_000), lambda: self._vouch((id_,), document))

@@ -416,7 +416,7 @@ MUTANTS: Final = (
     Mutant("send on each merge", "cost", _send_on_each_merge),
     Mutant("let everybody write", "cost", _everybody_writes, Options(faults=())),
     Mutant("drop the signers of closed rounds", "agreement", _drop_closed_bits,
-           _looking_at("oneway", members=4, interval=60, rounds=16)),
+           _looking_at("loss", habits=("sign_late",), long=True)),
     Mutant("believe an id without signatures", "proof", _believe_trees,
            _looking_at("away", habits=("trees",), long=True)),
     Mutant("never compare roots", "agreement", _never_compare_roots,

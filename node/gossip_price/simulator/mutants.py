@@ -209,10 +209,12 @@ def _forget_what_waits() -> AbstractContextManager[None]:
 
 
 def _sign_fallback_too() -> AbstractContextManager[None]:
-    def get_vote_key(document: Any, pair: str, round_start: int, proposer: bytes) -> str:
-        return f"{pair}|{round_start}|{proposer.hex()}"
+    def list_keys(
+        document: Any, chain: Any, pair: str, round_start: int, proposer: bytes
+    ) -> list[str]:
+        return [f"{pair}|{round_start}|{proposer.hex()}"]
 
-    return _changed(machine, "get_vote_key", get_vote_key)
+    return _changed(machine, "list_vote_keys", list_keys)
 
 
 def _restoring(**less: object) -> AbstractContextManager[None]:

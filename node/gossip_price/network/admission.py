@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gossip_price.network.document import NetworkFile, Peers
-from gossip_price.network.epochs import EpochChain, Role, RoleError, find_role
+from gossip_price.network.document import Peers
+from gossip_price.network.epochs import EpochChain, Role, find_role
 
 
 def get_admitted(chain: EpochChain, peers: Peers, unix_s: int) -> frozenset[str]:
@@ -16,23 +16,14 @@ def get_admitted(chain: EpochChain, peers: Peers, unix_s: int) -> frozenset[str]
     return frozenset({*members, *peers.admitted, *peers.listeners})
 
 
-def find_roles(chain: EpochChain, address: bytes | None, peer_id: str, unix_s: int) -> list[Role]:
-    """Return what the holder of these keys is in each epoch that is in force or announced.
+def find_roles(
+    chain: EpochChain, address: bytes | None, peer_id: str, unix_s: int
+) -> tuple[Role, ...]:
+    """Return what the holder of these keys is in the epoch in force and in each announced one.
 
     Raises RoleError where a key contradicts one of them: see `epochs.find_role`. What was true
     in an epoch that is over contradicts nothing.
     """
     in_force = chain.get_current(unix_s)
-    ahead = [document for document in chain.documents if document.epoch >= in_force.epoch]
-    return [find_role(document, address, peer_id) for document in ahead]
-
-
-def find_peer_conflict(
-    network: NetworkFile, address: bytes | None, peer_id: str, unix_s: int
-) -> str | None:
-    """Say why these keys cannot take part in the network that the file describes; None if so."""
-    try:
-        find_roles(EpochChain(network.epochs), address, peer_id, unix_s)
-    except RoleError as error:
-        return str(error)
-    return None
+    ahead = (document for document in chain.documents if document.epoch >= in_force.epoch)
+    return tuple(find_role(document, address, peer_id) for document in ahead)

@@ -70,11 +70,6 @@ class EpochChain:
             live += (self.documents[position - 1],)
         return live
 
-    def find_next_change(self, unix_s: int) -> int | None:
-        """Return the second after `unix_s` at which `list_live` changes; None if it does not."""
-        ends = (get_end(before, after.start) for before, after in pairwise(self.documents))
-        return min((at for at in (*self._starts, *ends) if at > unix_s), default=None)
-
     def find_member_epoch(self, address: bytes, unix_s: int) -> Document | None:
         """Return the live epoch in which this is a member's address; None for a stranger."""
         live = self.list_live(unix_s)

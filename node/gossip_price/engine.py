@@ -60,18 +60,22 @@ class Turns:
 
         1. One synced transaction for all records. If it fails, nothing of this turn is signed.
         2. Signatures, each fed back to the machine, whose effects go the same way.
-        3. Everything else, for the caller to carry out.
+        3. What is to be read back from the journal, fed back likewise.
+        4. Everything else, for the caller to carry out.
         """
         effects = [effect for event in events for effect in self.machine.step(event, now)]
         outward: list[Outward] = []
         while effects:
             records: list[ev.Record] = []
             digests: list[bytes] = []
+            recalls: list[ev.Recall] = []
             for effect in effects:
                 if isinstance(effect, ev.Remember):
                     records.append(effect.record)
                 elif isinstance(effect, ev.Sign):
                     digests.append(effect.digest)
+                elif isinstance(effect, ev.Recall):
+                    recalls.append(effect)
                 else:
                     outward.append(effect)
             effects = []
@@ -81,14 +85,25 @@ class Turns:
                 except JournalError as error:
                     self._journal_failing = True
                     effects += self.machine.step(ev.JournalFailed(str(error)), now)
-                    continue
-                if self._journal_failing:
-                    self._journal_failing = False
-                    effects += self.machine.step(ev.JournalRecovered(), now)
+                    digests.clear()
+                else:
+                    if self._journal_failing:
+                        self._journal_failing = False
+                        effects += self.machine.step(ev.JournalRecovered(), now)
             for digest in digests:
                 signature = self._signer.sign(digest)
                 effects += self.machine.step(ev.Signed(digest, signature), now)
+            for recall in recalls:
+                effects += self.machine.step(self._recall(recall), now)
         return outward
+
+    def _recall(self, recall: ev.Recall) -> ev.Recalled:
+        """Read back from the journal; a journal that cannot be read remembers nothing."""
+        try:
+            records = self._journal.read_proven(recall.ids)
+        except JournalError:
+            records = ()
+        return ev.Recalled(recall.token, records)
 
 
 class Engine:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
-from gossip_price.core.events import Note, Recollection, Record
+from gossip_price.core.events import Note, ProvenRecord, Recollection, Record
 from gossip_price.core.types import Now, Observation, StoredRow
 from gossip_price.network.document import Document, PairTerms
 
@@ -127,6 +127,9 @@ class Journal(Protocol):
 
         A second vote under the same key for another id raises JournalError and changes nothing.
         """
+
+    def read_proven(self, ids: Sequence[bytes]) -> tuple[ProvenRecord, ...]:
+        """Return what is remembered as proven of these ids, by id. Raises JournalError."""
 
     def load_peers(self) -> dict[str, tuple[str, ...]]:
         """Return the peer book: addresses by peer id, newest first."""

@@ -11,7 +11,7 @@ import pytest
 from gossip_price.core import events as ev
 from gossip_price.core.events import Note, NoteKind
 from gossip_price.core.machine import Machine
-from gossip_price.core.types import Now, Observation, StoredRow
+from gossip_price.core.types import Entry, Now, Observation, StoredRow
 from gossip_price.engine import INBOX_MAX, PUBLISH_MAX, QUESTIONS_MAX, Engine, Turns, watch_store
 from gossip_price.network.document import Document, PairTerms
 from gossip_price.ports import (
@@ -115,6 +115,21 @@ def test_a_turn_whose_records_were_refused_signs_nothing() -> None:
     assert ev.Publish(b"signed") not in outward
     assert outward[-1] == NOTE
     assert machine.heard == [ev.Tick(), ev.JournalFailed("database or disk is full")]
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["a working disk", "a full disk"])
+def test_what_is_read_back_is_what_was_written_before(full: bool) -> None:
+    proven = ev.ProvenRecord(b"p" * 32, cast(Entry, None), 0)
+
+    def answer(event: ev.Event) -> list[ev.Effect]:
+        if event == ev.Tick():
+            return [ev.Recall(7, (proven.id, b"q" * 32)), ev.Remember(proven)]
+        return [NOTE] if isinstance(event, ev.Recalled) else []
+
+    turns, machine, journal, _ = make_turns(answer)
+    journal.full = full
+    assert turns.take([ev.Tick()], Now(0, 0)) == [NOTE]
+    assert machine.heard[-1] == ev.Recalled(7, () if full else (proven,))
 
 
 def test_the_first_write_after_a_failure_tells_the_machine_that_it_recovered() -> None:

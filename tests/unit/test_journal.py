@@ -49,6 +49,17 @@ def test_a_file_that_was_never_finished_is_born_when_it_is(path: Path) -> None:
     journal.close()
 
 
+def test_proven_entries_are_read_back_by_id(path: Path) -> None:
+    journal = open_journal(path)
+    one, two, three = (make_proven(600 * n, n, last_signed_ms=n) for n in (1, 2, 3))
+    journal.write([three, one, two])
+    assert journal.read_proven([make_id(3), make_id(9), make_id(1)]) == (one, three)
+    assert journal.read_proven([]) == ()
+    journal.close()
+    with pytest.raises(JournalError):
+        journal.read_proven([make_id(1)])
+
+
 def test_everything_written_is_there_after_reopening(path: Path) -> None:
     journal = open_journal(path)
     votes = (make_vote(600, 1), make_vote(1200, 2))

@@ -50,6 +50,7 @@ _SCHEMA: Final = (
     "CREATE INDEX proven_by_round ON proven (round)",
     "CREATE TABLE peers (peer TEXT PRIMARY KEY, addresses BLOB NOT NULL) WITHOUT ROWID",
 )
+_SELECT_PROVEN: Final = "SELECT id, entry, last_signed_ms, sources, spread_bp, stored FROM proven"
 #: Values of `proven.stored`; they only rise.
 _RECEIPTED: Final = 1
 _CONFIRMED: Final = 2
@@ -101,24 +102,12 @@ class SqliteJournal:
                     "SELECT key, id, report FROM votes ORDER BY round, key"
                 )
             )
-            rows = connection.execute(
-                "SELECT id, entry, last_signed_ms, sources, spread_bp, stored FROM proven"
-                " ORDER BY round, id"
-            ).fetchall()
+            rows = connection.execute(f"{_SELECT_PROVEN} ORDER BY round, id").fetchall()
         return Recollection(
             birth_ms=meta["birth_ms"],
             highest_round=meta["highest_round"],
             votes=votes,
-            proven=tuple(
-                ProvenRecord(
-                    id_,
-                    self._decode(entry, Entry),
-                    last_signed_ms,
-                    self._decode(sources, tuple[str, ...]),
-                    spread_bp,
-                )
-                for id_, entry, last_signed_ms, sources, spread_bp, _ in rows
-            ),
+            proven=tuple(self._to_proven(row) for row in rows),
             stored=tuple(
                 StoredRecord(id_, confirmed=stored == _CONFIRMED)
                 for id_, *_, stored in rows
@@ -137,6 +126,14 @@ class SqliteJournal:
         with self._transaction() as connection:
             for record in records:
                 self._put(connection, record)
+
+    def read_proven(self, ids: Sequence[bytes]) -> tuple[ProvenRecord, ...]:
+        """Return what is remembered as proven of these ids, by id. Raises JournalError."""
+        marks = ", ".join("?" * len(ids))
+        statement = f"{_SELECT_PROVEN} WHERE id IN ({marks}) ORDER BY id"
+        with self._transaction(synced=False) as connection:
+            rows = connection.execute(statement, tuple(ids)).fetchall()
+        return tuple(self._to_proven(row) for row in rows)
 
     def load_peers(self) -> dict[str, tuple[str, ...]]:
         """Return the peer book: addresses by peer id, newest first. Raises JournalError."""
@@ -157,6 +154,16 @@ class SqliteJournal:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _to_proven(self, row: tuple[Any, ...]) -> ProvenRecord:
+        id_, entry, last_signed_ms, sources, spread_bp, _ = row
+        return ProvenRecord(
+            id_,
+            self._decode(entry, Entry),
+            last_signed_ms,
+            self._decode(sources, tuple[str, ...]),
+            spread_bp,
+        )
 
     def _put(self, connection: sqlite3.Connection, record: Record) -> None:
         match record:

@@ -63,6 +63,13 @@ class JournalRecovered(Struct, frozen=True):
     """The journal takes records again."""
 
 
+class Recalled(Struct, frozen=True):
+    """What the journal holds of the ids that a Recall with this token named, by id."""
+
+    token: int
+    records: tuple[ProvenRecord, ...]
+
+
 class StoreUp(Struct, frozen=True):
     """The database answers and names itself (`store`, 32 bytes)."""
 
@@ -130,6 +137,7 @@ Event = (
     | Signed
     | JournalFailed
     | JournalRecovered
+    | Recalled
     | StoreUp
     | StoreDown
     | Stored
@@ -222,6 +230,16 @@ class Sign(Struct, frozen=True):
     """Sign 32 bytes; answer with Signed. A vote's record was remembered in this turn or before."""
 
     digest: bytes
+
+
+class Recall(Struct, frozen=True):
+    """Read proven entries back from the journal; answered with Recalled in the same turn.
+
+    Memory holds only the newest; `limits.RECALL_IDS_MAX` ids at most.
+    """
+
+    token: int
+    ids: tuple[bytes, ...]
 
 
 class Fetch(Struct, frozen=True):
@@ -324,5 +342,5 @@ class Note(Struct, frozen=True):
     author: str = ""
 
 
-Effect = Remember | Sign | Fetch | Publish | Write | Ask | Answer | Penalize | Note
+Effect = Remember | Sign | Recall | Fetch | Publish | Write | Ask | Answer | Penalize | Note
 Effects = Sequence[Effect]

@@ -31,6 +31,7 @@ from gossip_price.core.limits import (
     CLOCK_STEP_MS,
     HEAL_PATIENCE_MS,
     HEAL_SPREAD,
+    HEARTBEAT_LOUD_MS,
     HEARTBEAT_MS,
     JOURNAL_AGE_S,
     JOURNAL_RETRY_MS,
@@ -43,7 +44,11 @@ from gossip_price.core.limits import (
     WAITING_MAX,
 )
 from gossip_price.core.outbox import Outbox
-from gossip_price.core.presence import Presence, compute_heartbeat_interval_ms
+from gossip_price.core.presence import (
+    Presence,
+    compute_heartbeat_interval_ms,
+    compute_quiet_interval_ms,
+)
 from gossip_price.core.questions import (
     Want,
     decode_answer,
@@ -165,7 +170,10 @@ class Machine:
         self._writing = Writing(me, self.get_writers)
         self._store_trouble = ""
         self._sequence = 0
-        self._beat_ms = now.mono_ms + HEARTBEAT_MS // 5
+        self._beat_ms = self._quiet_ms = now.mono_ms + HEARTBEAT_MS // 5
+        self._loud_until_ms = now.mono_ms + HEARTBEAT_LOUD_MS
+        #: Reports that may still need signatures of others: not settled, not given up.
+        self._unsettled: set[bytes] = set()
         self._forget_ms = now.mono_ms
         self._journal_retry_ms: int | None = None
         self._clock_offset_ms = now.wall_ms - now.mono_ms
@@ -225,7 +233,7 @@ class Machine:
         """Return the monotonic time at which a Tick is due, if nothing happens before."""
         offset = now.wall_ms - now.mono_ms
         deadlines = (
-            self._beat_ms,
+            self._get_beat_deadline_ms(),
             self._get_round_deadline_ms(now) - offset,
             self._outbox.deadline_ms,
             self._writing.get_deadline_ms(),
@@ -499,7 +507,7 @@ class Machine:
             self._me,
         )
         id_ = report.compute_id(document.separator)
-        self._add_tally(round_, Tally(id_, report, document))
+        self._add_tally(round_, Tally(id_, report, document), now)
         self._vote(round_, id_, report)
 
     def _find_votes(self, round_: _Round, proposer: bytes) -> list[ev.Vote]:
@@ -691,23 +699,31 @@ class Machine:
         if tally is None:
             tally = Tally(id_, report, document)
             if self._chain.get_in_force(report.round) is document:
-                self._add_tally(self._get_round(document, report.pair, report.round), tally)
+                round_ = self._get_round(document, report.pair, report.round)
+                self._add_tally(round_, tally, now)
             else:
-                self._add_foreign(tally)
+                self._add_foreign(tally, now)
         for signature in unseen:
             self._merge(tally, signature.member, signature.signature, now)
         return verdict
 
-    def _add_tally(self, round_: _Round, tally: Tally) -> None:
+    def _add_tally(self, round_: _Round, tally: Tally, now: Now) -> None:
         proposer = tally.report.proposer
         if any(other.report.proposer == proposer for other in round_.tallies.values()):
             self._note_tally(NoteKind.EQUIVOCATION, tally, member=proposer)
         self._tallies[tally.id] = round_.tallies[tally.id] = tally
         round_.undecided[tally.id] = None
+        self._await_settling(tally, now)
 
-    def _add_foreign(self, tally: Tally) -> None:
+    def _await_settling(self, tally: Tally, now: Now) -> None:
+        if not self._unsettled:
+            self._end_quiet(now)
+        self._unsettled.add(tally.id)
+
+    def _add_foreign(self, tally: Tally, now: Now) -> None:
         """Keep what laggards have proven under the epoch before: nothing else of it will come."""
         self._tallies[tally.id] = tally
+        self._await_settling(tally, now)
         round_ = self._rounds.get((tally.report.pair, tally.report.round))
         if round_ is not None:
             round_.is_expected = False  # it has its price, if by another epoch
@@ -756,6 +772,7 @@ class Machine:
         for tally in unproven:
             del self._tallies[tally.id]
             self._receipted.pop(tally.id, None)
+            self._unsettled.discard(tally.id)
         return unproven
 
     # --- heal ---------------------------------------------------------------------------------
@@ -879,6 +896,7 @@ class Machine:
             if tally is None or id_ in self._settled or tally.settles_ms != due_ms:
                 continue
             self._settled.add(id_)
+            self._unsettled.discard(id_)
             self._attach_observation(tally)
             if len(tally.signatures) > tally.document.minimum_signers:
                 self._remember_proven(tally)
@@ -964,14 +982,14 @@ class Machine:
 
     def _process_store_up(self, event: ev.StoreUp, now: Now) -> None:
         self._writing.process_up(event.store, now)
-        self._beat_ms = now.mono_ms
+        self._beat_now(now)
         self._note(NoteKind.STORE_UP, id=event.store)
 
     def _process_store_down(self, event: ev.StoreDown, now: Now) -> None:
         # The failed write and the connection's watcher both tell of the same trouble.
         is_news = self._writing.store is not None or event.reason != self._store_trouble
         if self._writing.store is not None:
-            self._beat_ms = now.mono_ms
+            self._beat_now(now)
         self._writing.process_down()
         self._store_trouble = event.reason
         if is_news:
@@ -1031,6 +1049,7 @@ class Machine:
             if confirmed is None:
                 # How long it had waited is not known to this process's clock: it waits anew.
                 heappush(self._settling, (tally.settles_ms, tally.id))
+                self._unsettled.add(tally.id)
                 continue
             self._settled.add(tally.id)
             if confirmed:
@@ -1040,11 +1059,29 @@ class Machine:
 
     # --- be seen alive ------------------------------------------------------------------------
 
+    def _get_beat_deadline_ms(self) -> int:
+        """Return when the next heartbeat is due: soon while others may need it, else seldom."""
+        is_loud = self._unsettled or self._beat_ms <= self._loud_until_ms
+        return self._beat_ms if is_loud else self._quiet_ms
+
+    def _beat_now(self, now: Now) -> None:
+        """Let all know at once of what has changed."""
+        self._beat_ms = now.mono_ms
+        self._loud_until_ms = now.mono_ms + HEARTBEAT_LOUD_MS
+
+    def _end_quiet(self, now: Now) -> None:
+        """A price is under way: beat once gossip has had its chance, and not all at one moment."""
+        members = self._chain.get_current(now.wall_ms // 1000).members
+        interval_ms = compute_heartbeat_interval_ms(len(members))
+        jitter_ms = compute_jitter_ms(self._me, self._sequence, interval_ms * 4 // 5)
+        self._beat_ms = max(self._beat_ms, now.mono_ms + interval_ms // 5 + jitter_ms)
+
     def _beat(self, now: Now) -> None:
-        if now.mono_ms < self._beat_ms:
+        if now.mono_ms < self._get_beat_deadline_ms():
             return
         live = self._chain.list_live(now.wall_ms // 1000)
         self._beat_ms = now.mono_ms + compute_heartbeat_interval_ms(len(live[0].members))
+        self._quiet_ms = now.mono_ms + compute_quiet_interval_ms(len(live[0].members))
         # One that was removed is heard until what it knows has settled: it may know more.
         begun = (document for document in live if document.epoch <= live[0].epoch)
         document = next((doc for doc in begun if self._me in doc.index_by_address), None)

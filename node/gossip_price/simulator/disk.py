@@ -53,6 +53,10 @@ class SimulatedJournal:
         self._unsynced += records
         self.sync()
 
+    def read_proven(self, ids: Sequence[bytes]) -> tuple[ev.ProvenRecord, ...]:
+        self.sync()
+        return tuple(self.proven[id_] for id_ in sorted(ids) if id_ in self.proven)
+
     def sync(self) -> None:
         """Move what was written from the machine's memory to the platter."""
         for record in self._unsynced:

@@ -559,6 +559,7 @@ class _WatchedJournal:
         self._journal = node.journal
         self._world = world
         self.load = node.journal.load
+        self.read_proven = node.journal.read_proven
         self.load_peers = node.journal.load_peers
         self.write_peers = node.journal.write_peers
         self.close = node.journal.close

@@ -23,7 +23,8 @@ _FAULTS_MAX: Final = 7
 _PPM: Final = 100
 #: What no seed does: with its volume lost AND its clock beyond the skew a node knows neither what
 #: it signed nor when it was born (docs/simulator.md).
-_NEVER_TOGETHER: Final = ({"clock", "volume"},)
+#: Nor: with its volume lost AND an old file a node does not know that it left an epoch.
+_NEVER_TOGETHER: Final = ({"clock", "volume"}, {"oldfile", "volume"})
 
 
 class Options(NamedTuple):
@@ -143,7 +144,7 @@ def _draw_faults(plan: Plan, names: tuple[str, ...], dice: Dice) -> tuple[Fault,
 
 
 #: Faults that begin or end a process.
-_PROCESS: Final = ("kill", "volume", "leave", "stop", "blackout")
+_PROCESS: Final = ("kill", "volume", "leave", "stop", "blackout", "oldfile")
 
 
 def _draw_fault(kind: str, plan: Plan, honest: list[int], dice: Dice) -> Fault:

@@ -16,13 +16,12 @@ FAILED: Final[dict[int, str]] = {
 #: Where the search for each deliberate bug begins (`gossip-price simulate --mutants` tells all).
 FIRST_SEED_OF_MUTANT: Final[dict[str, int]] = {
     "count messages instead of members": 11,
-    "settle by the wall clock": 13,
-    "take high-s signatures": 4,
-    "sign any price": 9,
-    "forget what waits when the database goes away": 3,
-    "reject what a slow clock sends": 3,
+    "settle by the wall clock": 9,
+    "take high-s signatures": 20,
     "report a sync that was none": 6,
-    "sign rounds that are closed": 37,
+    "sign rounds that are closed": 43,
+    "sign in an epoch not in force": 1,
+    "sign by rules that one does not know": 11,
 }
 
 #: Deliberate bugs that no seed has shown since healing changed the histories (0 to 100 tried).

@@ -33,6 +33,8 @@ _LEVELS: Final[Mapping[NoteKind, int]] = {
     NoteKind.CLOCK_STEPPED: logging.WARNING,
     NoteKind.JOURNAL_FAILED: logging.ERROR,
     NoteKind.STORE_DOWN: logging.WARNING,
+    NoteKind.EPOCH_REFUSED: logging.ERROR,
+    NoteKind.PROTOCOL_UNKNOWN: logging.ERROR,
 }
 #: What `count` counts, where it is not signers.
 _COUNT_NAMES: Final[Mapping[NoteKind, str]] = {
@@ -41,6 +43,9 @@ _COUNT_NAMES: Final[Mapping[NoteKind, str]] = {
     NoteKind.ASKED: "ids",
     NoteKind.ANSWERED: "entries",
     NoteKind.CAUGHT_UP: "ids",
+    NoteKind.EPOCH_KNOWN: "epoch",
+    NoteKind.EPOCH_ENTERED: "epoch",
+    NoteKind.PROTOCOL_UNKNOWN: "epoch",
 }
 _FLOODS: Final = frozenset({NoteKind.IGNORED, NoteKind.REJECTED})
 #: Each state: the note that begins the trouble, and the one that ends it.

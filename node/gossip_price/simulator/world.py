@@ -556,6 +556,7 @@ class _WatchedJournal:
         self._world = world
         self.load = node.journal.load
         self.read_proven = node.journal.read_proven
+        self.read_proven_range = node.journal.read_proven_range
         self.load_peers = node.journal.load_peers
         self.write_peers = node.journal.write_peers
         self.close = node.journal.close

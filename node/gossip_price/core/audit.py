@@ -324,7 +324,9 @@ class Audit:
             judged = self._judge_row(found, chain, now)
             late += judged.late
             if judged.standing is Standing.FALSE:
-                corrections.append(Correction(found.id, found.version, judged.reason, judged.truth))
+                corrections.append(
+                    Correction(found.id, found.version, judged.reason, judged.truth, self._me)
+                )
             elif judged.standing is Standing.UNKNOWN_EPOCH:
                 effects.append(_note_row(NoteKind.LEFT_ALONE, found.id, judged.reason))
         run.false += len(corrections)

@@ -42,13 +42,14 @@ class Correction(Struct, frozen=True):
     """Move a row that is not what its id says into quarantine, if it is still in this version.
 
     `truth` is inserted in the same transaction, also where the false row is gone already; None
-    when we have none. `reason` is a short label.
+    when we have none. `reason` is a short label, `by` the address of who says so.
     """
 
     id: bytes
     version: str
     reason: str
     truth: StoredRow | None
+    by: bytes
 
 
 class LateSignature(Struct, frozen=True):

@@ -41,7 +41,8 @@ _PAIR: Final = PairTerms("ETH-USD", 8, 1, 10**15)
 _SKEW_S: Final = 5
 _SETTLE_S: Final = 30
 #: After the last fault the world runs on until all checkers are content, at most this long: what
-#: somebody vouched for falsely is written after an hour (docs/protocol.md, "Who writes").
+#: somebody vouched for falsely is written after an hour, what somebody changed in the table is
+#: found by the hourly audit (docs/protocol.md, "Who writes", "The audit").
 _CALM_MAX_MS: Final = 3_600_000 + 600_000
 _LOOK_MS: Final = 5_000
 #: Nodes are looked into this often: at every round of a short day, hourly in a long one.
@@ -178,6 +179,7 @@ class _Run:
                 break
             world.run_until_ms(world.true_ms + _LOOK_MS)
         world.inspect()
+        world.show_table()
 
     def _say_calm(self) -> None:
         true_ms = self._world.true_ms

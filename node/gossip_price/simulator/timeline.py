@@ -68,8 +68,18 @@ class Timeline(Watcher):
             if self._is_about(row.claim.pair, row.claim.round):
                 self._add(at, node, f"INSERTED {_name(row.id)}")
 
+    def corrected(self, at: Moment, node: int, moved: tuple[bytes, ...]) -> None:
+        for id_ in moved:
+            self._add(at, node, f"QUARANTINED {_name(id_)}")
+
+    def falsified(self, at: Moment, id_: bytes, *, is_foreign: bool) -> None:
+        self._add(at, -1, f"somebody puts a false row under {_name(id_)}")
+
     def removed(self, at: Moment, ids: tuple[bytes, ...]) -> None:
-        self._add(at, -1, f"a backup takes the table's place: {len(ids)} rows are gone")
+        self._add(at, -1, f"somebody deletes {len(ids)} rows")
+
+    def restored(self, at: Moment, true: tuple[bytes, ...], false: tuple[bytes, ...]) -> None:
+        self._add(at, -1, f"a backup takes the table's place, with {len(true) + len(false)} rows")
 
     def render(self, until_ms: int) -> str:
         """Return the timeline of each node until shortly after a moment."""

@@ -50,19 +50,20 @@ WHERE p.id = ANY ($1::text[])
 # instead of deadlocking, and the second one finds other versions, which it does not touch.
 _QUARANTINE: Final = """
 WITH given AS (
-    SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS given (id, version, reason)
+    SELECT *
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS given (id, version, reason, by)
 ), chosen AS (
-    SELECT p.id, given.reason
+    SELECT p.id, given.reason, given.by
     FROM prices AS p JOIN given
       ON given.id = p.id AND given.version = p.ctid::text || ' ' || p.xmin::text
     ORDER BY p.id COLLATE "C"
     FOR UPDATE OF p
 ), moved AS (
     DELETE FROM prices AS p USING chosen WHERE p.id = chosen.id
-    RETURNING p.id, to_jsonb(p) AS found, chosen.reason
+    RETURNING p.id, to_jsonb(p) AS found, chosen.reason, chosen.by
 )
 INSERT INTO quarantine (id, found, reason, moved_by)
-SELECT id, found, reason, $4 FROM moved
+SELECT id, found, reason, by FROM moved
 RETURNING id
 """
 
@@ -98,14 +99,13 @@ async def correct(
 ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     """Move false rows away and put the true ones there, or change nothing. Raises TROUBLE's."""
     truths = {one.truth.id: one.truth for one in corrections if one.truth is not None}
-    writer = next((format_address(row.writer) for row in truths.values()), "")
     async with connection.transaction():
         moved = await connection.fetch(
             _QUARANTINE,
             [_to_text(one.id) for one in corrections],
             [one.version for one in corrections],
             [one.reason for one in corrections],
-            writer,
+            [format_address(one.by) for one in corrections],
         )
         inserted: list[asyncpg.Record] = []
         if truths:

@@ -153,6 +153,7 @@ class PostgresStore:
             if connection is None:
                 raise StoreUnavailableError(self._reason)
             try:
+                await self._write_epochs(connection)
                 return await work(connection)
             except TROUBLE as error:
                 # The audit can wait; whether the connection lives, its probe finds out.

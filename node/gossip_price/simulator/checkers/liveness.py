@@ -41,6 +41,8 @@ class LivenessChecker(Checker):
         super().__init__(setting)
         self._began_ms: int | None = None
         self._disturbances: list[tuple[int, int, str, frozenset[int]]] = []
+        #: Rows that the database's owner refuses.
+        self._poisoned: set[bytes] = set()
         self._stored_ms: dict[tuple[str, int], int] = {}
         self._proven: dict[tuple[str, int], int] = {}
         self._signers: dict[tuple[str, int], dict[bytes, set[bytes]]] = {}
@@ -54,6 +56,9 @@ class LivenessChecker(Checker):
     def disturbed(self, start_ms: int, end_ms: int, kind: str, nodes: tuple[int, ...]) -> None:
         touched = frozenset(nodes or range(len(self.setting.peers)))
         self._disturbances.append((start_ms, end_ms, kind, touched))
+
+    def poisoned(self, at: Moment, ids: tuple[bytes, ...]) -> None:
+        self._poisoned.update(ids)
 
     def published(self, at: Moment, node: int, data: bytes) -> None:
         for heard in self.evidence.read(data):
@@ -79,6 +84,8 @@ class LivenessChecker(Checker):
                 continue
             promised += 1
             key = (pair, round_)
+            if self._poisoned & self._signers.get(key, {}).keys() and not law.every_node:
+                continue  # the only row of its round, and the database refuses it
             if key not in self._proven:
                 if self._is_split(law, key):
                     split += 1

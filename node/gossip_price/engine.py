@@ -112,7 +112,10 @@ class Turns:
         """Read back from the journal; a journal that cannot be read remembers nothing."""
         if isinstance(recall, ev.RecallRange):
             try:
-                found = self._journal.read_proven_range(recall.after, recall.limit)
+                if recall.ids:
+                    found = self._journal.read_proven(recall.ids)
+                else:
+                    found = self._journal.read_proven_range(recall.after, recall.limit)
             except JournalError:
                 return ev.RangeRecalled(recall.token, None)
             return ev.RangeRecalled(recall.token, found)

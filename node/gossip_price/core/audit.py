@@ -61,7 +61,7 @@ class _Run:
 class _Asked:
     """The one statement under way: what it is of, and when it is given up."""
 
-    __slots__ = ("by_id", "deadline_ms", "repair", "token", "until")
+    __slots__ = ("by_id", "deadline_ms", "repair", "rows", "token", "until")
 
     def __init__(self, token: int, deadline_ms: int) -> None:
         self.token = token
@@ -69,6 +69,8 @@ class _Asked:
         #: The end of the page; None: the end of the table.
         self.until: Key | None = None
         self.by_id = False
+        #: What was read, while the journal is asked whether we know more about it.
+        self.rows: tuple[FoundRow, ...] | None = None
         self.repair: _Repair = ()
 
 
@@ -90,6 +92,8 @@ class Audit:
         self._asked: _Asked | None = None
         #: Our own entries of the page under way, by id.
         self._records: dict[bytes, ProvenRecord] = {}
+        #: Those of other rounds under whose ids something false stands in this page.
+        self._others: dict[bytes, ProvenRecord] = {}
         self._repairs: deque[_Repair] = deque()
         self._late: dict[tuple[bytes, bytes], bytes] = {}
         self._late_ms = 0
@@ -247,6 +251,9 @@ class Audit:
         run = self._run
         if event.records is None or run is None:
             return self._fail("journal", now)
+        if asked.rows is not None:
+            self._others = {record.id: record for record in event.records}
+            return self._process_page(asked, run, asked.rows, chain, now)
         limit = compute_page_rows(chain)
         records = event.records[:limit]
         self._records = {record.id: record for record in records}
@@ -261,6 +268,26 @@ class Audit:
         run = self._run
         if run is None:
             return self._fail("no_run", now)
+        # Whatever round a false row claims: we may know what belongs in its place.
+        suspects = tuple(
+            found.id
+            for found in rows
+            if found.id not in self._records
+            and judge_unknown(found, chain, self._me, now).standing is Standing.FALSE
+        )
+        if suspects:
+            asked.rows = rows
+            return [ev.RecallRange(asked.token, run.position, len(suspects), suspects)]
+        return self._process_page(asked, run, rows, chain, now)
+
+    def _process_page(
+        self,
+        asked: _Asked,
+        run: _Run,
+        rows: tuple[FoundRow, ...],
+        chain: EpochChain,
+        now: Now,
+    ) -> list[Effect]:
         effects = self._judge(run, rows, chain, now)
         if asked.by_id:
             self._process_absent(run, rows, chain, now)
@@ -337,7 +364,7 @@ class Audit:
         return effects
 
     def _judge_row(self, found: FoundRow, chain: EpochChain, now: Now) -> Judgement:
-        record = self._records.get(found.id)
+        record = self._records.get(found.id) or self._others.get(found.id)
         document = chain.find(record.entry.report.epoch) if record is not None else None
         if record is None or document is None:
             return judge_unknown(found, chain, self._me, now)
@@ -388,6 +415,7 @@ class Audit:
     def _drop_page(self) -> None:
         self._asked = None
         self._records = {}
+        self._others = {}
 
 
 def compute_page_rows(chain: EpochChain) -> int:

@@ -71,7 +71,7 @@ class Recalled(Struct, frozen=True):
 
 
 class RangeRecalled(Struct, frozen=True):
-    """What the journal holds of the range that the audit asked for, by round and id.
+    """What the journal holds of the range, or the ids, that the audit asked for, in order.
 
     `records` is None when the journal cannot be read: that is not the same as empty.
     """
@@ -278,13 +278,15 @@ class Recall(Struct, frozen=True):
 class RecallRange(Struct, frozen=True):
     """Read proven entries after a key back from the journal, by round and id, at most `limit`.
 
-    Answered with RangeRecalled in the same turn. The audit's own pair of effect and event: its
-    tokens meet nobody else's (those of Recall are dealt elsewhere).
+    Where there are `ids`, those instead. Answered with RangeRecalled in the same turn. The audit's
+    own pair of effect and event: its tokens meet nobody else's (those of Recall are dealt
+    elsewhere).
     """
 
     token: int
     after: Key
     limit: int
+    ids: tuple[bytes, ...] = ()
 
 
 class Fetch(Struct, frozen=True):

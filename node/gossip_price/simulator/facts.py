@@ -111,11 +111,13 @@ class Watcher:
     def connected(self, at: Moment, node: int) -> None:
         """A node was told that the database answers."""
 
-    def read(self, at: Moment, node: int, count: int, *, is_writing: bool) -> None:
-        """A node read so many rows; `is_writing`: while a write of its own was under way."""
+    def audited(self, at: Moment, node: int, count: int, *, is_writing: bool) -> None:
+        """A node audits with a statement that reads so many rows; `is_writing`: beside a write."""
 
-    def corrected(self, at: Moment, node: int, moved: tuple[bytes, ...]) -> None:
-        """A node moved these ids' rows to quarantine."""
+    def corrected(
+        self, at: Moment, node: int, moved: tuple[bytes, ...], put: tuple[bytes, ...]
+    ) -> None:
+        """A node moved these ids' rows to quarantine and put those true ones there, at once."""
 
     def falsified(self, at: Moment, id_: bytes, *, is_foreign: bool) -> None:
         """Somebody put a false row under this id; a foreign one names an epoch nobody knows."""

@@ -253,16 +253,17 @@ def _meddle(world: World, fault: Fault) -> None:
     MEDDLERS[fault.kind](world, Dice(fault.start_ms, fault.kind), fault.value)
 
 
+_POISON_MS: Final = 150_000
+
+
 def _poison(world: World, fault: Fault) -> None:
     """A constraint of the database's owner refuses one of the rows that come next."""
     waiting = sorted(
         id_ for node in world.nodes for id_ in node.journal.proven if id_ not in world.table
     )
     world.poison(Dice(fault.start_ms, "poison").sample(sorted(set(waiting)), fault.value))
-
-
-def _poison_no_more(world: World, fault: Fault) -> None:
-    world.poison(())
+    # Whatever the plan says: until these have settled and were tried.
+    world.schedule(_POISON_MS, lambda: world.poison(()))
 
 
 # --- sources ------------------------------------------------------------------------------------
@@ -323,7 +324,7 @@ KINDS: Final[dict[str, Kind]] = {
     "tamper": Kind(_meddle, _nothing, "database", 60_000),
     "delete": Kind(_meddle, _nothing, "database", 60_000),
     "invent": Kind(_meddle, _nothing, "database"),
-    "poison": Kind(_poison, _poison_no_more, ""),
+    "poison": Kind(_poison, _nothing, ""),
     "lag": Kind(_lag, _lag_no_more, "node", 1_000),
     "disagree": Kind(_shift, _shift_no_more, "node", 1_000),
     "sources": Kind(_fail, _fail_no_more, "node", 1_000),

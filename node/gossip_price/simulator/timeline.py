@@ -68,7 +68,9 @@ class Timeline(Watcher):
             if self._is_about(row.claim.pair, row.claim.round):
                 self._add(at, node, f"INSERTED {_name(row.id)}")
 
-    def corrected(self, at: Moment, node: int, moved: tuple[bytes, ...]) -> None:
+    def corrected(
+        self, at: Moment, node: int, moved: tuple[bytes, ...], put: tuple[bytes, ...]
+    ) -> None:
         for id_ in moved:
             self._add(at, node, f"QUARANTINED {_name(id_)}")
 

@@ -546,11 +546,11 @@ class World:
         index, life = node.index, node.life
         way_ms, back_ms = self.write_ms
         deadline_ms = effect.deadline_ms if isinstance(effect, ev.ReadRows) else STATEMENT_MS
-        if isinstance(effect, ev.ReadRows):
-            moment, is_writing = self.get_moment(node), node.writes > 0
-            count = len(self.table.read(effect.range or effect.ids)) if self.table.up else 0
-            for watcher in self.watchers:
-                watcher.read(moment, index, count, is_writing=is_writing)
+        moment, is_writing, count = self.get_moment(node), node.writes > 0, 0
+        if isinstance(effect, ev.ReadRows) and self.table.up:
+            count = len(self.table.read(effect.range or effect.ids))
+        for watcher in self.watchers:
+            watcher.audited(moment, index, count, is_writing=is_writing)
 
         def answer() -> None:
             event = self.carry_out_audit(index, effect)
@@ -582,7 +582,7 @@ class World:
             return ev.AuditFailed(token, "poison", is_refusal=True)
         moved, inserted = done
         for watcher in self.watchers:
-            watcher.corrected(self.get_moment(self.nodes[index]), index, moved)
+            watcher.corrected(self.get_moment(self.nodes[index]), index, moved, inserted)
         truths = [one.truth for one in effect.corrections if one.truth is not None]
         self._show_inserted(index, truths, inserted)
         return ev.Corrected(token, moved, inserted)

@@ -54,6 +54,7 @@ _LIMITS: Final[dict[str, Callable[[_Size], int]]] = {
     "Healing._under_way": lambda size: 256,
     "Healing._askers": lambda size: size.members,
     "Audit._records": lambda size: 256,
+    "Audit._others": lambda size: 256,
     "Audit._repairs": lambda size: 16,
     "Audit._late": lambda size: _RECENT,
     "Writing._pending": lambda size: _WAITING,

@@ -52,13 +52,17 @@ class CostChecker(Checker):
         self._is_quiet = False
         self._kinds.add(kind)
 
+    def poisoned(self, at: Moment, ids: tuple[bytes, ...]) -> None:
+        # What is refused is tried by halves, and by others.
+        self._is_quiet = False
+
     def connected(self, at: Moment, node: int) -> None:
         key = (node, at.mono_ms // _HOUR_MS)
         self._connects[key] = self._connects.get(key, 0) + 1
 
-    def read(self, at: Moment, node: int, count: int, *, is_writing: bool) -> None:
+    def audited(self, at: Moment, node: int, count: int, *, is_writing: bool) -> None:
         if is_writing:
-            self.blame(at, node, "read while it was writing")
+            self.blame(at, node, "audited while it was writing")
         hour = at.mono_ms // _HOUR_MS
         done = self._reads[node, hour] = self._reads.get((node, hour), 0) + 1
         # An audit that was under way when the hour began goes on; a page that failed comes again.

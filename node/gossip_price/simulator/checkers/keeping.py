@@ -85,10 +85,14 @@ class KeepingChecker(Checker):
         if is_foreign:
             self._foreign.add(id_)
 
-    def corrected(self, at: Moment, node: int, moved: tuple[bytes, ...]) -> None:
+    def corrected(
+        self, at: Moment, node: int, moved: tuple[bytes, ...], put: tuple[bytes, ...]
+    ) -> None:
         for id_ in moved:
             if id_ in self._stored:
                 self.blame(at, node, f"put the true row {id_.hex()[:8]} into quarantine")
+            if id_ in self._proven.get(node, {}) and id_ not in put:
+                self.blame(at, node, f"left the place of {id_.hex()[:8]} empty")
             if id_ in self._foreign:
                 self.blame(at, node, f"judged {id_.hex()[:8]}, of an epoch that it does not know")
             self._stored.discard(id_)

@@ -44,6 +44,7 @@ class LivenessChecker(Checker):
         #: Rows that the database's owner refuses.
         self._poisoned: set[bytes] = set()
         self._stored_ms: dict[tuple[str, int], int] = {}
+        self._ids_stored_ms: dict[bytes, int] = {}
         self._proven: dict[tuple[str, int], int] = {}
         self._signers: dict[tuple[str, int], dict[bytes, set[bytes]]] = {}
         self._node_by_address = {address: i for i, address in enumerate(setting.addresses)}
@@ -73,6 +74,7 @@ class LivenessChecker(Checker):
 
     def inserted(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
         for row in rows:
+            self._ids_stored_ms.setdefault(row.id, at.true_ms)
             self._stored_ms.setdefault((row.claim.pair, row.claim.round), at.true_ms)
 
     def close(self, at: Moment) -> None:
@@ -103,6 +105,21 @@ class LivenessChecker(Checker):
                 late = "not" if stored_ms is None else f"{stored_ms - round_ * 1000} ms after"
                 self.blame(at, -1, f"stored {late}, bound {bound_ms} ms", pair=pair, round_=round_)
         self.counts = Counts(rounds, promised, stored, split, slowest_ms)
+
+        if not self._disturbances and not self.liars:
+            self._judge_company(at)
+
+    def _judge_company(self, at: Moment) -> None:
+        """While nothing else goes wrong, no row waits for another that the database refuses."""
+        for (pair, round_), signers in self._signers.items():
+            law = self.get_law(round_)
+            if law is None:
+                continue
+            bound_ms = round_ * 1000 + compute_bound_ms(law)
+            for id_, who in signers.items():
+                stored_ms = self._ids_stored_ms.get(id_, at.true_ms)
+                if len(who) >= law.quorum and id_ not in self._poisoned and stored_ms > bound_ms:
+                    self.blame(at, -1, f"{id_.hex()[:8]} was stored late", pair=pair, round_=round_)
 
     def _list_rounds(self, began_s: int, end_s: int) -> list[tuple[Law, str, int]]:
         """Return the rounds that began after the beginning and ended well before the end."""

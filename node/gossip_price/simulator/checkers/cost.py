@@ -40,6 +40,7 @@ class CostChecker(Checker):
         self._reads: dict[tuple[int, int], int] = {}
         #: Who lately sent which row to the database, and when.
         self._attempts: dict[bytes, dict[int, int]] = {}
+        self._standing: set[bytes] = set()
         self.statements = 0
         self.rows = 0
 
@@ -95,7 +96,8 @@ class CostChecker(Checker):
             self._judge_herd(at, node, rows)
 
     def _judge_herd(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
-        for row in rows:
+        # What stands there and is only vouched for, all may look after in the same minute.
+        for row in (row for row in rows if row.id not in self._standing):
             attempts = self._attempts.setdefault(row.id, {})
             attempts[node] = at.true_ms
             lately = [other for other, ms in attempts.items() if at.true_ms - ms < _HERD_MS]
@@ -106,6 +108,13 @@ class CostChecker(Checker):
 
     def inserted(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
         self.rows += len(rows)
+        self._standing.update(row.id for row in rows)
+
+    def removed(self, at: Moment, ids: tuple[bytes, ...]) -> None:
+        self._standing.difference_update(ids)
+
+    def restored(self, at: Moment, true: tuple[bytes, ...], false: tuple[bytes, ...]) -> None:
+        self._standing = set(true)
 
     def close(self, at: Moment) -> None:
         """While nothing goes wrong one member writes each row, and few batches look again."""

@@ -40,8 +40,15 @@ POISON_RETRY_MS: Final = 600_000
 #: A row that only a receipt vouches for is inserted (idempotently) by ourselves after this time at
 #: most; all such rows go together, so that the check costs few statements.
 RECEIPT_TRUST_MS: Final = 3_600_000
-#: Heartbeat interval for few members; it grows so that all members together send about 4 a second.
+#: Heartbeat interval of few members while a price is under way (something is open and not settled);
+#: it grows so that all members together send about 4 a second.
 HEARTBEAT_MS: Final = 5_000
+#: The same while nothing is under way, which in a network of long rounds is most of the time: all
+#: together send one in 3 s then. Who is asked to show itself soon is not in a hurry.
+HEARTBEAT_QUIET_MS: Final = 60_000
+#: Quiet begins this long after a start or a change of the store: others must hear of it, and one
+#: heartbeat may be lost.
+HEARTBEAT_LOUD_MS: Final = 30_000
 #: A member whose newest heartbeat is older than this many intervals does not count as a writer.
 HEARTBEAT_MISSED: Final = 3
 #: Open ids in one heartbeat: at 256 members 16 KiB. With more open, the window moves at each beat.

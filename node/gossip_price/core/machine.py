@@ -30,6 +30,7 @@ from gossip_price.core.limits import (
     CLOCK_STEP_MS,
     HEAL_PATIENCE_MS,
     HEAL_SPREAD,
+    HEARTBEAT_LOUD_MS,
     HEARTBEAT_MS,
     JOURNAL_AGE_S,
     JOURNAL_RETRY_MS,
@@ -42,7 +43,11 @@ from gossip_price.core.limits import (
     WAITING_MAX,
 )
 from gossip_price.core.outbox import Outbox
-from gossip_price.core.presence import Presence, compute_heartbeat_interval_ms
+from gossip_price.core.presence import (
+    Presence,
+    compute_heartbeat_interval_ms,
+    compute_quiet_interval_ms,
+)
 from gossip_price.core.questions import (
     Want,
     decode_answer,
@@ -156,7 +161,10 @@ class Machine:
         self._audit = Audit(me, self._writing, self._is_unsettled)
         self._store_trouble = ""
         self._sequence = 0
-        self._beat_ms = now.mono_ms + HEARTBEAT_MS // 5
+        self._beat_ms = self._quiet_ms = now.mono_ms + HEARTBEAT_MS // 5
+        self._loud_until_ms = now.mono_ms + HEARTBEAT_LOUD_MS
+        #: Reports that may still need signatures of others: not settled, not given up.
+        self._unsettled: set[bytes] = set()
         self._forget_ms = now.mono_ms
         self._journal_retry_ms: int | None = None
         self._clock_offset_ms = now.wall_ms - now.mono_ms
@@ -203,7 +211,7 @@ class Machine:
         """Return the monotonic time at which a Tick is due, if nothing happens before."""
         offset = now.wall_ms - now.mono_ms
         deadlines = (
-            self._beat_ms,
+            self._get_beat_deadline_ms(),
             self._get_round_deadline_ms(now) - offset,
             self._outbox.deadline_ms,
             self._writing.get_deadline_ms(),
@@ -431,7 +439,7 @@ class Machine:
             self._me,
         )
         id_ = report.compute_id(document.separator)
-        self._add_tally(round_, Tally(id_, report, document))
+        self._add_tally(round_, Tally(id_, report, document), now)
         self._vote(key, id_, report)
 
     def _find_signing_obstacle(self, round_: _Round, now: Now) -> str | None:
@@ -617,17 +625,20 @@ class Machine:
                 return verdict
         if tally is None:
             tally = Tally(id_, report, document)
-            self._add_tally(self._get_round(document, report.pair, report.round), tally)
+            self._add_tally(self._get_round(document, report.pair, report.round), tally, now)
         for signature in unseen:
             self._merge(tally, signature.member, signature.signature, now)
         return verdict
 
-    def _add_tally(self, round_: _Round, tally: Tally) -> None:
+    def _add_tally(self, round_: _Round, tally: Tally, now: Now) -> None:
         proposer = tally.report.proposer
         if any(other.report.proposer == proposer for other in round_.tallies.values()):
             self._note_tally(NoteKind.EQUIVOCATION, tally, member=proposer)
         self._tallies[tally.id] = round_.tallies[tally.id] = tally
         round_.undecided[tally.id] = None
+        if not self._unsettled:
+            self._end_quiet(now)
+        self._unsettled.add(tally.id)
 
     def _merge(self, tally: Tally, member: int, signature: bytes, now: Now) -> None:
         was_proven = tally.is_proven
@@ -661,6 +672,7 @@ class Machine:
         for tally in unproven:
             del self._tallies[tally.id]
             self._receipted.pop(tally.id, None)
+            self._unsettled.discard(tally.id)
         if round_.is_expected and len(unproven) == len(round_.tallies):
             best = max((len(tally.signatures) for tally in unproven), default=0)
             reason = "split" if len(unproven) > 1 else "short" if unproven else "no_proposal"
@@ -793,6 +805,7 @@ class Machine:
             if tally is None or id_ in self._settled or tally.settles_ms != due_ms:
                 continue
             self._settled.add(id_)
+            self._unsettled.discard(id_)
             self._attach_observation(tally)
             if len(tally.signatures) > tally.document.minimum_signers:
                 self._remember_proven(tally)
@@ -898,14 +911,14 @@ class Machine:
     def _process_store_up(self, event: ev.StoreUp, now: Now) -> None:
         self._writing.process_up(event.store, now)
         self._audit.process_up(event.store, now)
-        self._beat_ms = now.mono_ms
+        self._beat_now(now)
         self._note(NoteKind.STORE_UP, id=event.store)
 
     def _process_store_down(self, event: ev.StoreDown, now: Now) -> None:
         # The failed write and the connection's watcher both tell of the same trouble.
         is_news = self._writing.store is not None or event.reason != self._store_trouble
         if self._writing.store is not None:
-            self._beat_ms = now.mono_ms
+            self._beat_now(now)
         self._writing.process_down()
         self._audit.process_down()
         self._store_trouble = event.reason
@@ -965,6 +978,7 @@ class Machine:
             if confirmed is None:
                 # How long it had waited is not known to this process's clock: it waits anew.
                 heappush(self._settling, (tally.settles_ms, tally.id))
+                self._unsettled.add(tally.id)
                 continue
             self._settled.add(tally.id)
             if confirmed:
@@ -974,11 +988,28 @@ class Machine:
 
     # --- be seen alive ------------------------------------------------------------------------
 
+    def _get_beat_deadline_ms(self) -> int:
+        """Return when the next heartbeat is due: soon while others may need it, else seldom."""
+        is_loud = self._unsettled or self._beat_ms <= self._loud_until_ms
+        return self._beat_ms if is_loud else self._quiet_ms
+
+    def _beat_now(self, now: Now) -> None:
+        """Let all know at once of what has changed."""
+        self._beat_ms = now.mono_ms
+        self._loud_until_ms = now.mono_ms + HEARTBEAT_LOUD_MS
+
+    def _end_quiet(self, now: Now) -> None:
+        """A price is under way: beat once gossip has had its chance, and not all at one moment."""
+        interval_ms = compute_heartbeat_interval_ms(len(self._chain.newest.members))
+        jitter_ms = compute_jitter_ms(self._me, self._sequence, interval_ms * 4 // 5)
+        self._beat_ms = max(self._beat_ms, now.mono_ms + interval_ms // 5 + jitter_ms)
+
     def _beat(self, now: Now) -> None:
-        if now.mono_ms < self._beat_ms:
+        if now.mono_ms < self._get_beat_deadline_ms():
             return
         document = self._chain.get_in_force(now.wall_ms // 1000) or self._chain.documents[0]
         self._beat_ms = now.mono_ms + compute_heartbeat_interval_ms(len(document.members))
+        self._quiet_ms = now.mono_ms + compute_quiet_interval_ms(len(document.members))
         if self._me not in document.index_by_address or self._closing:
             return
         self._sequence += 1

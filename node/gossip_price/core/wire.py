@@ -6,7 +6,9 @@ here; `checks` and the machine do that. `docs/protocol.md` gives the bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Annotated, Final
 
 import msgspec
@@ -137,8 +139,11 @@ def encode_open(ids: Iterable[tuple[bytes, int]]) -> bytes:
     return bytes(parts)
 
 
-def decode_open(data: bytes) -> dict[bytes, int]:
+@lru_cache(maxsize=64)
+def decode_open(data: bytes) -> Mapping[bytes, int]:
     """Read what `encode_open` has written: signers as bits, by id, in order.
+
+    Cached: the doorkeeper reads it, and then the machine.
 
     Raises WireError with reason `malformed` for anything else: a cut, an empty bitmap or one of
     more than 32 bytes, a last byte that is zero, an id that comes twice, more than OPEN_IDS_MAX.
@@ -155,7 +160,7 @@ def decode_open(data: bytes) -> dict[bytes, int]:
         place = bitmap_at + length
     if len(open_) > OPEN_IDS_MAX:
         raise WireError("malformed", f"{len(open_)} open ids, allowed: {OPEN_IDS_MAX}")
-    return open_
+    return MappingProxyType(open_)
 
 
 def is_well_formed(data: bytes) -> bool:

@@ -45,6 +45,7 @@ _LIMITS: Final[dict[str, Callable[[_Size], int]]] = {
     "Machine._unsigned_words": lambda size: 4,
     "Machine._settling": lambda size: size.members * _tallies(size),
     "Machine._settled": _tallies,
+    "Machine._unsettled": _tallies,
     "Machine._receipted": _tallies,
     "Machine._recent": lambda size: _RECENT,
     "Outbox._ids": lambda size: 4 * size.members * size.open_rounds,

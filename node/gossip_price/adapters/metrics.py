@@ -147,6 +147,10 @@ _COUNTS: Final[Mapping[NoteKind, _Count]] = {
         "gossip_price_rows_left_alone_total",
         "How many rows did audits meet whose epoch we do not know?",
     ),
+    NoteKind.LATE_SIGNED: _Count(
+        "gossip_price_late_signature_batches_total",
+        "How often did we add signatures that came after their row was settled?",
+    ),
     NoteKind.CLOCK_STEPPED: _Count(
         "gossip_price_clock_steps_total", "How often did this machine's wall clock jump?"
     ),
@@ -197,7 +201,7 @@ class NodeMetrics:
         )
         self._late_signatures = Counter(
             "gossip_price_late_signatures_added_total",
-            "How many signatures did we add that came after their row was settled?",
+            "How many signatures were in those batches and not there before?",
             registry=registry,
         )
         self._stored_after = Histogram(

@@ -174,12 +174,17 @@ class _Run:
         self._say_calm()
         # A round after the last fault, its settling, and what an outage's end takes.
         world.run_until_ms(plan.calm_ms + (2 * plan.interval + 2 * _SETTLE_S + 30) * 1000)
+        self._look()
         while not all(checker.is_content() for checker in self._checkers):
             if world.true_ms >= plan.calm_ms + _CALM_MAX_MS:
                 break
             world.run_until_ms(world.true_ms + _LOOK_MS)
-        world.inspect()
-        world.show_table()
+            self._look()
+
+    def _look(self) -> None:
+        """Show the checkers what nodes remember, and then what stands in the tables."""
+        self._world.inspect()
+        self._world.show_table()
 
     def _say_calm(self) -> None:
         true_ms = self._world.true_ms

@@ -15,10 +15,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from gossip_price import crypto
-from gossip_price.core import audit, checks, machine
+from gossip_price.core import audit, checks, judging, machine
 from gossip_price.core import events as ev
 from gossip_price.core.audit import Audit
-from gossip_price.core.judging import Judgement, Standing, judge_unknown
+from gossip_price.core.judging import Judgement, Standing
 from gossip_price.core.limits import POISON_RETRY_MS
 from gossip_price.core.machine import Machine
 from gossip_price.core.presence import Presence
@@ -361,6 +361,23 @@ def _believe_ids() -> AbstractContextManager[None]:
     )
 
 
+def _leave_late_to_first_writer() -> AbstractContextManager[None]:
+    """The audit does not compare signers: what the first writer missed is nowhere."""
+    original = judging.judge_known
+
+    def judge(*given: Any) -> Any:
+        return original(*given)._replace(late=())
+
+    return _changed(audit, "judge_known", judge)
+
+
+def _drop_late() -> AbstractContextManager[None]:
+    return _all(
+        _changed(Audit, "add_late", lambda self, late, slot, mono_ms: None),
+        _leave_late_to_first_writer(),
+    )
+
+
 def _quarantine_alone() -> AbstractContextManager[None]:
     original = Table.correct
 
@@ -386,7 +403,7 @@ def _trust_range() -> AbstractContextManager[None]:
 
 
 def _judge_unknown_epochs() -> AbstractContextManager[None]:
-    original = judge_unknown
+    original = judging.judge_unknown
 
     def judge(*given: Any) -> Any:
         judged = original(*given)
@@ -499,6 +516,10 @@ MUTANTS: Final = (
            _looking_at("tamper", "squat")),
     Mutant("judge rows of unknown epochs", "keeping", _judge_unknown_epochs,
            _looking_at("invent")),
+    Mutant("drop late signatures", "late", _drop_late,
+           _looking_at("loss", habits=("sign_late",))),
+    Mutant("leave late signatures to the first writer alone", "late",
+           _leave_late_to_first_writer, _looking_at("loss", "partition", "database")),
     Mutant("read while a write is under way", "cost", _read_while_writing,
            _looking_at("slowbase", habits=("sign_late",))),
     Mutant("audit all the time", "cost", _audit_all_the_time, _looking_at("tamper")),

@@ -40,6 +40,7 @@ COUNTED = [
     (NoteKind.UNANSWERED, "questions_unanswered_total", {"reason": "why"}),
     (NoteKind.ANSWERED, "questions_answered_total", {}),
     (NoteKind.HEALED, "reports_healed_total", {"pair": "ETH-USD"}),
+    (NoteKind.CAUGHT_UP, "catchups_total", {}),
     (NoteKind.EPOCH_KNOWN, "epochs_learnt_total", {}),
     (NoteKind.EPOCH_ENTERED, "epochs_entered_total", {}),
     (NoteKind.EPOCH_REFUSED, "epochs_refused_total", {}),

@@ -137,6 +137,10 @@ _COUNTS: Final[Mapping[NoteKind, _Count]] = {
         "How many reports gained signatures because we asked for them?",
         ("pair",),
     ),
+    NoteKind.CAUGHT_UP: _Count(
+        "gossip_price_catchups_total",
+        "How often did a peer's tree of a day give us what we lacked?",
+    ),
     NoteKind.POISON: _Count(
         "gossip_price_rows_refused_total", "How many rows did the database refuse for good?"
     ),

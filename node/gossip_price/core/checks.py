@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final, NamedTuple
 
+from gossip_price.core.forest import decode_roots
 from gossip_price.core.rounds import is_over, is_too_early
 from gossip_price.core.types import Entry, Now, Report, Signature
 from gossip_price.core.wire import Heartbeat, Receipt, WireError, decode_open
@@ -119,9 +120,10 @@ def check_heartbeat(heartbeat: Heartbeat, chain: EpochChain, author: str, now: N
     # [ignore] of an epoch that is over: its author may not have heard, or be no member any more
     if document not in chain.list_live(now.wall_ms // 1000):
         return _ignore("epoch_over")
-    # [reject] open ids that are none
+    # [reject] open ids that are none, roots that are none
     try:
         decode_open(heartbeat.open)
+        decode_roots(heartbeat.roots)
     except WireError as error:
         return _reject(error.reason)
     return _check_own_word(

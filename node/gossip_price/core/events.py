@@ -284,7 +284,8 @@ class Sign(Struct, frozen=True):
 class Recall(Struct, frozen=True):
     """Read proven entries back from the journal; answered with Recalled in the same turn.
 
-    Memory holds only the newest; `limits.RECALL_IDS_MAX` ids at most.
+    Memory holds only the newest; `limits.RECALL_IDS_MAX` ids at most. Who asks knows its answer by
+    the token. (The audit goes by ranges: RecallRange.)
     """
 
     token: int
@@ -398,6 +399,7 @@ class NoteKind(Enum):
     ANSWERED = "answered"
     UNANSWERED = "unanswered"
     HEALED = "healed"
+    CAUGHT_UP = "caught_up"
     POISON = "poison"
     AUDITED = "audited"
     AUDIT_FAILED = "audit_failed"

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum
 from heapq import heappop, heappush
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from gossip_price.core import events as ev
 from gossip_price.core.audit import Audit
+from gossip_price.core.catchup import Catchup, End
 from gossip_price.core.checks import (
     Action,
     Verdict,
@@ -25,6 +26,7 @@ from gossip_price.core.checks import (
     is_within_deviation,
 )
 from gossip_price.core.events import Effect, Note, NoteKind, Record
+from gossip_price.core.forest import Forest, compute_cut
 from gossip_price.core.healing import Healing
 from gossip_price.core.limits import (
     ASK_DEADLINE_MS,
@@ -51,9 +53,12 @@ from gossip_price.core.presence import (
 )
 from gossip_price.core.questions import (
     Want,
+    WantNodes,
     decode_answer,
+    decode_nodes,
     decode_question,
     encode_answer,
+    encode_nodes,
     encode_question,
 )
 from gossip_price.core.quorum import Tally
@@ -66,7 +71,7 @@ from gossip_price.core.rounds import (
     order_proposers,
 )
 from gossip_price.core.rows import LateSignature
-from gossip_price.core.types import Entry, Now, Observation, Report, StoredRow
+from gossip_price.core.types import Entry, Now, Observation, Report, Signature, StoredRow
 from gossip_price.core.wire import (
     VERSION_CHARS_MAX,
     Heartbeat,
@@ -78,18 +83,34 @@ from gossip_price.core.wire import (
     encode_open,
 )
 from gossip_price.core.writing import Writing
-from gossip_price.network.document import PROTOCOLS_KNOWN, Document, DocumentError
+from gossip_price.network.document import DAY_S, PROTOCOLS_KNOWN, Document, DocumentError
 from gossip_price.network.epochs import EpochChain
 
 _NO_STORE: Final = bytes(32)
 _UNSIGNED: Final = bytes(65)
 _HOUR_MS: Final = 3_600_000
+#: How often it is looked whether more rounds are closed.
+_CLOSE_S: Final = 10
 
 
 class _Decision(Enum):
     SIGN = "sign"
     WAIT = "wait"
     NEVER = "never"
+
+
+class _Late(NamedTuple):
+    """New signers of a proven id that only the journal holds whole."""
+
+    signatures: tuple[Signature, ...]
+
+
+class _Reply(NamedTuple):
+    """A peer's question, some of whose ids only the journal holds."""
+
+    token: int
+    peer: str
+    ids: tuple[bytes, ...]
 
 
 class _Round:
@@ -168,6 +189,13 @@ class Machine:
         self._outbox = Outbox()
         self._presence = Presence()
         self._healing = Healing()
+        self._forest = Forest()
+        self._catchup = Catchup(me)
+        self._closed_s = 0
+        self._recalls: dict[int, _Late | _Reply] = {}
+        self._recall_token = 0
+        #: Proven ids of closed rounds that a peer gave us: others have stored them long ago.
+        self._caught_up: set[bytes] = set()
         self._writing = Writing(me, self.get_writers)
         self._audit = Audit(me, self._writing, self._is_unsettled)
         self._store_trouble = ""
@@ -241,6 +269,7 @@ class Machine:
             self._writing.get_deadline_ms(),
             self._audit.get_deadline_ms(is_free=self._may_audit(now)),
             None if self._closing else self._healing.get_deadline_ms(),
+            None if self._closing else self._catchup.get_deadline_ms(),
             self._settling[0][0] if self._settling and not self._closing else None,
             self._journal_retry_ms,
         )
@@ -286,6 +315,8 @@ class Machine:
                 self._process_answer(event, now)
             case ev.AskFailed():
                 self._process_ask_failed(event, now)
+            case ev.Recalled():
+                self._process_recalled(event, now)
             case ev.NetworkChanged():
                 self._process_network(event)
             case ev.Closing():
@@ -306,6 +337,7 @@ class Machine:
             self._decide_undecided(round_, now)
             self._close(round_, now)
         self._heal(now)
+        self._catch_up(now)
         self._settle(now)
         self._write(now)
         self._effects += self._audit.advance(now, is_free=self._may_audit(now))
@@ -372,9 +404,9 @@ class Machine:
         self._presence.forget_all_but(
             frozenset(address for document in live for address in document.addresses)
         )
-        self._healing.forget_all_but(
-            frozenset(member.peer_id for document in live for member in document.members)
-        )
+        peers = frozenset(member.peer_id for document in live for member in document.members)
+        self._healing.forget_all_but(peers)
+        self._catchup.forget_all_but(peers)
 
     def _get_round(self, document: Document, pair: str, start: int) -> _Round:
         round_ = self._rounds.get((pair, start))
@@ -652,6 +684,10 @@ class Machine:
                 heartbeat, now.mono_ms
             ):
                 self._process_open(heartbeat, event.author, now)
+                self._close_forest(now)
+                self._catchup.process_roots(
+                    event.author, heartbeat.roots, self._forest, now.mono_ms
+                )
             if not self._process_verdict(verdict, event.author):
                 return
         for receipt in envelope.receipts:
@@ -692,9 +728,9 @@ class Machine:
             return verdict
         id_ = report.compute_id(document.separator)
         tally = self._tallies.get(id_)
-        known = tally.signatures if tally is not None else {}
-        unseen = [signature for signature in entry.signatures if signature.member not in known]
-        if tally is None and len(unseen) < document.minimum_signers:
+        known = tally.signer_bits if tally is not None else self._forest.get_bits(id_)
+        unseen = [signature for signature in entry.signatures if not known >> signature.member & 1]
+        if not known and len(unseen) < document.minimum_signers:
             variants = [
                 other
                 for other in self._get_round(document, report.pair, report.round).tallies.values()
@@ -708,16 +744,29 @@ class Machine:
             verdict = check_signature(id_, signature, document)
             if verdict.action is not Action.ACCEPT:
                 return verdict
+        if tally is None and known:
+            # Proven long ago, and in the journal alone: what is known there must not be lost.
+            if unseen:
+                self._recall((id_,), _Late(tuple(unseen)))
+            return verdict
         if tally is None:
             tally = Tally(id_, report, document)
-            if self._chain.get_in_force(report.round) is document:
-                round_ = self._get_round(document, report.pair, report.round)
-                self._add_tally(round_, tally, now)
-            else:
-                self._add_foreign(tally, now)
+            self._take_in(tally, now)
         for signature in unseen:
             self._merge(tally, signature.member, signature.signature, now)
         return verdict
+
+    def _take_in(self, tally: Tally, now: Now) -> None:
+        """Keep what the doorkeeper let in, where it belongs."""
+        document, report = tally.document, tally.report
+        is_past = now.wall_ms >= _compute_close_ms(document, report.round)
+        if is_past and (report.pair, report.round) not in self._rounds:
+            # Proven, of a round that was given up long ago: nothing of it is signed or awaited.
+            self._tallies[tally.id] = tally
+        elif self._chain.get_in_force(report.round) is document:
+            self._add_tally(self._get_round(document, report.pair, report.round), tally, now)
+        else:
+            self._add_foreign(tally, now)
 
     def _add_tally(self, round_: _Round, tally: Tally, now: Now) -> None:
         proposer = tally.report.proposer
@@ -747,6 +796,7 @@ class Machine:
         self._note_tally(NoteKind.COSIGNED, tally, member=tally.document.addresses[member])
         if not tally.is_proven:
             return
+        self._forest.add(tally.id, tally.report.round, tally.signer_bits)
         if not was_proven:
             self._note_tally(NoteKind.PROVEN, tally)
         if tally.id in self._settled:
@@ -800,7 +850,8 @@ class Machine:
         tallies = {id_: tally for round_ in self._rounds.values()
                    for id_, tally in round_.tallies.items()}  # fmt: skip
         for _, id_ in self._settling:
-            if id_ not in self._settled and id_ in self._tallies:
+            is_old = id_ in self._settled or id_ in self._caught_up  # the trees tell of these
+            if not is_old and id_ in self._tallies:
                 tallies[id_] = self._tallies[id_]
         open_ = [tally for tally in tallies.values() if tally.is_open]
         open_.sort(key=lambda tally: (-tally.report.round, tally.id))
@@ -812,7 +863,7 @@ class Machine:
     def _find_missing(self, id_: bytes, bits: int) -> int:
         """Return which of these signers we lack; all, of a report that we do not know."""
         tally = self._tallies.get(id_)
-        return bits if tally is None else tally.find_missing(bits)
+        return bits & ~self._forest.get_bits(id_) if tally is None else tally.find_missing(bits)
 
     def _process_open(self, heartbeat: Heartbeat, author: str, now: Now) -> None:
         """Somebody names what it has: note what we lack, to be asked for if gossip is no quicker.
@@ -836,47 +887,160 @@ class Machine:
         """Ask for what we still lack."""
         if self._closing:
             return
-        while question := self._healing.take_question(self._find_missing, now.mono_ms):
+        while question := self._healing.take_question(
+            self._find_missing, now.mono_ms, self._catchup.is_asking
+        ):
             peer, ids = question
             self._effects.append(ev.Ask(peer, encode_question(Want(ids)), ASK_DEADLINE_MS))
             self._note(NoteKind.ASKED, count=len(ids), author=peer)
+
+    # --- catch up -----------------------------------------------------------------------------
+
+    def _close_forest(self, now: Now) -> None:
+        """Let the trees take up the rounds that are closed by our clock."""
+        wall_s = max(0, now.wall_ms // 1000)
+        if wall_s // _CLOSE_S == self._closed_s // _CLOSE_S:
+            return
+        self._closed_s = wall_s
+        document = self._chain.get_in_force(wall_s)
+        if document is not None:
+            self._forest.close(compute_cut(document, wall_s), wall_s // DAY_S)
+
+    def _catch_up(self, now: Now) -> None:
+        """Ask for what our trees lack beside those of peers that have differed for long."""
+        if self._closing:
+            return
+        while taken := self._catchup.take_question(
+            self._forest, self._find_missing, self._is_healing_with, now.mono_ms
+        ):
+            if isinstance(taken, End):
+                self._note_end(taken)
+                continue
+            peer, question = taken
+            self._effects.append(ev.Ask(peer, encode_question(question), ASK_DEADLINE_MS))
+            count = len(question.ids if isinstance(question, Want) else question.nodes)
+            self._note(NoteKind.ASKED, count=count, author=peer)
+
+    def _is_healing_with(self, peer: str) -> bool:
+        return bool(self._healing.get_question(peer))
+
+    def _note_end(self, end: End | None) -> None:
+        if end is not None and end.gained:
+            self._note(NoteKind.CAUGHT_UP, round=end.day * DAY_S, count=end.gained, author=end.peer)
+
+    # --- questions and answers ----------------------------------------------------------------
 
     def _process_question(self, event: ev.Asked, now: Now) -> None:
         """Give what we have of what a peer asks for. The connection has proven who it is."""
         data = b""
         try:
-            want = decode_question(event.data)
+            question = decode_question(event.data)
         except WireError as error:
             self._process_verdict(Verdict(Action.REJECT, error.reason), event.peer)
         else:
-            if self._healing.may_answer(event.peer, now.mono_ms):
-                tallies = [self._tallies[id_] for id_ in want.ids if id_ in self._tallies]
-                data = encode_answer(tally.to_entry() for tally in tallies if tally.is_open)
-                self._note(NoteKind.ANSWERED, count=len(tallies), author=event.peer)
-            else:
+            if not self._healing.may_answer(event.peer, now.mono_ms):
                 verdict = Verdict(Action.IGNORE, "too_many_questions")
                 self._process_verdict(verdict, event.peer)
+            elif isinstance(question, WantNodes):
+                tree = self._forest.get_tree(question.day)
+                nodes = [tree.find_node(*node) if tree else b"" for node in question.nodes]
+                data = encode_nodes(nodes)
+                self._note(NoteKind.ANSWERED, count=len(nodes), author=event.peer)
+            else:
+                reply = _Reply(event.token, event.peer, question.ids)
+                older = tuple(
+                    id_ for id_ in reply.ids
+                    if id_ not in self._tallies and self._forest.get_bits(id_)
+                )  # fmt: skip
+                if older:
+                    self._recall(older, reply)
+                else:
+                    self._answer(reply, {})
+                return
         self._effects.append(ev.Answer(event.token, data))
+
+    def _answer(self, reply: _Reply, recalled: dict[bytes, ev.ProvenRecord]) -> None:
+        entries: list[Entry] = []
+        for id_ in reply.ids:
+            tally = self._tallies.get(id_)
+            if tally is not None and tally.is_open:
+                entries.append(tally.to_entry())
+            elif id_ in recalled:
+                entries.append(recalled[id_].entry)
+        self._effects.append(ev.Answer(reply.token, encode_answer(entries)))
+        self._note(NoteKind.ANSWERED, count=len(entries), author=reply.peer)
+
+    def _recall(self, ids: tuple[bytes, ...], what_for: _Late | _Reply) -> None:
+        self._recall_token += 1
+        self._recalls[self._recall_token] = what_for
+        self._effects.append(ev.Recall(self._recall_token, ids))
+
+    def _process_recalled(self, event: ev.Recalled, now: Now) -> None:
+        """The journal has given what it holds of ids that are no more in memory."""
+        what_for = self._recalls.pop(event.token, None)
+        if isinstance(what_for, _Reply):
+            self._answer(what_for, {record.id: record for record in event.records})
+        elif isinstance(what_for, _Late):
+            for record in event.records:
+                tally = self._tallies.get(record.id) or self._take_back(record, now)
+                if tally is None:
+                    continue
+                for signature in what_for.signatures:
+                    self._merge(tally, signature.member, signature.signature, now)
+
+    def _take_back(self, record: ev.ProvenRecord, now: Now) -> Tally | None:
+        """Hold in memory again, as stored, what only the journal held."""
+        document = self._chain.find(record.entry.report.epoch)
+        if document is None:
+            return None
+        tally = _make_tally(record, document, now)
+        self._tallies[tally.id] = tally
+        self._settled.add(tally.id)
+        self._finish(tally.id)
+        return tally
 
     def _process_answer(self, event: ev.Answered, now: Now) -> None:
         """Take what we asked for as if it had come by gossip, and hold it against who gave it.
 
         An honest node has checked what it gives: there is nobody else to blame.
         """
+        walked = self._catchup.get_question(event.peer)
         wanted = self._healing.get_question(event.peer)
-        if not wanted:
-            return  # asked by an earlier life
+        if isinstance(walked, WantNodes):
+            self._process_nodes(event, now)
+        elif walked is not None:
+            self._process_entries(event, frozenset(walked.ids), now)
+        elif wanted:  # else it was asked by an earlier life
+            self._process_entries(event, wanted, now)
+
+    def _process_nodes(self, event: ev.Answered, now: Now) -> None:
+        try:
+            nodes = decode_nodes(event.data).nodes
+        except WireError as error:
+            reason = error.reason
+        else:
+            reason = self._catchup.process_nodes(
+                event.peer, nodes, self._forest, self._find_missing, now.mono_ms
+            )
+        if reason:
+            self._process_verdict(Verdict(Action.REJECT, reason), event.peer)
+            self._fail_question(event.peer, now, is_its_own=True)
+
+    def _process_entries(self, event: ev.Answered, wanted: frozenset[bytes], now: Now) -> None:
+        walked = self._catchup.get_question(event.peer) is not None
         given: dict[bytes, int] = {}
+        gained = 0
         try:
             gift = decode_answer(event.data)
         except WireError as error:
             self._process_verdict(Verdict(Action.REJECT, error.reason), event.peer)
-            self._healing.process_failure(event.peer, now.mono_ms, is_its_own=True)
+            self._fail_question(event.peer, now, is_its_own=True)
             return
         for entry in gift.entries:
             id_ = entry.report.compute_id(self._chain.separator)
-            known = self._tallies.get(id_)
-            count = len(known.signatures) if known is not None else 0
+            bits = sum(1 << signature.member for signature in entry.signatures)
+            is_news = bool(self._find_missing(id_, bits))
+            is_new = id_ not in self._tallies and not self._forest.get_bits(id_)
             # [reject] what we did not ask for, or the same again
             if id_ not in wanted or id_ in given:
                 verdict = Verdict(Action.REJECT, "unasked")
@@ -884,21 +1048,35 @@ class Machine:
                 verdict = self._process_entry(entry, now)
             if not self._process_verdict(verdict, event.peer, entry.report):
                 break
-            given[id_] = sum(1 << signature.member for signature in entry.signatures)
+            given[id_] = bits
             tally = self._tallies.get(id_)
-            if tally is not None and len(tally.signatures) > count:
+            if verdict.action is not Action.ACCEPT or not is_news:
+                continue
+            gained += 1
+            if not walked and tally is not None:
                 self._note_tally(NoteKind.HEALED, tally, author=event.peer)
-        self._healing.process_answer(event.peer, given, now.mono_ms)
+            elif is_new and tally is not None and entry.report.round < self._forest.cut:
+                self._caught_up.add(id_)
+        if walked:
+            self._note_end(self._catchup.process_entries(event.peer, gained, now.mono_ms))
+        else:
+            self._healing.process_answer(event.peer, given, now.mono_ms)
 
     def _process_ask_failed(self, event: ev.AskFailed, now: Now) -> None:
-        if not self._healing.get_question(event.peer):
+        if not self._is_healing_with(event.peer) and not self._catchup.get_question(event.peer):
             return
         self._note(NoteKind.UNANSWERED, reason=event.reason, author=event.peer)
         # Whom we have no connection to is no worse for it.
-        is_its_own = event.reason != "unconnected"
-        self._healing.process_failure(event.peer, now.mono_ms, is_its_own=is_its_own)
+        self._fail_question(event.peer, now, is_its_own=event.reason != "unconnected")
         if event.reason == "too_large":
             self._effects.append(ev.Penalize(event.peer, event.reason))
+
+    def _fail_question(self, peer: str, now: Now, *, is_its_own: bool) -> None:
+        """Leave off asking a peer that gave no answer or a lie."""
+        if self._is_healing_with(peer):
+            self._healing.process_failure(peer, now.mono_ms, is_its_own=is_its_own)
+        else:
+            self._note_end(self._catchup.process_failure(peer, now.mono_ms, is_its_own=is_its_own))
 
     # --- settle and store ---------------------------------------------------------------------
 
@@ -917,6 +1095,8 @@ class Machine:
                 self._remember_proven(tally)
             self._note_tally(NoteKind.SETTLED, tally, ms=now.mono_ms - tally.last_signer_ms)
             vouched = self._receipted.pop(id_, None)
+            caught_up = id_ in self._caught_up
+            self._caught_up.discard(id_)
             if not self._may_write(now, tally.document):
                 self._finish(id_)
             elif len(self._writing) >= WAITING_MAX:
@@ -924,7 +1104,10 @@ class Machine:
                 self._note_tally(NoteKind.POISON, tally, reason="too_many_waiting")
                 self._finish(id_)
             else:
-                self._writing.add(self._make_row(tally), now, vouched=vouched)
+                # What a peer had of a closed round is stored most likely: only to be looked after.
+                self._writing.add(self._make_row(tally), now, vouched=vouched, trusted=caught_up)
+                if caught_up:
+                    self._remember(ev.StoredRecord(id_, confirmed=False))
 
     def _attach_observation(self, tally: Tally) -> None:
         """Keep with the report what we observed ourselves, which goes when the round closes."""
@@ -1077,13 +1260,10 @@ class Machine:
             document = self._chain.find(report.epoch)
             if document is None:
                 continue
-            tally = Tally(record.id, report, document)
-            for signature in record.entry.signatures:
-                tally.merge(signature.member, signature.signature, now)
-            tally.last_signed_wall_ms = record.last_signed_ms
-            tally.observed = (record.sources, record.spread_bp)
+            tally = _make_tally(record, document, now)
             if tally.settles_ms is None:
                 continue
+            self._forest.add(tally.id, report.round, tally.signer_bits)
             self._tallies[tally.id] = tally
             confirmed = stored.get(tally.id)
             if confirmed is None:
@@ -1128,6 +1308,7 @@ class Machine:
         if document is None or document.protocol not in self._protocols or self._closing:
             return
         self._sequence += 1
+        self._close_forest(now)
         heartbeat = Heartbeat(
             self._me,
             self._boot_ms,
@@ -1137,6 +1318,7 @@ class Machine:
             self._writing.store or _NO_STORE,
             self._version,
             encode_open((tally.id, tally.signer_bits) for tally in self._list_open()),
+            self._forest.encode_roots(),
             _UNSIGNED,
         )
         self._ask_signature(heartbeat)
@@ -1175,7 +1357,20 @@ class Machine:
         self._note(kind, **(told | fields))
 
 
+def _make_tally(record: ev.ProvenRecord, document: Document, now: Now) -> Tally:
+    """Return what the journal remembered, as if all its signatures had come now."""
+    tally = Tally(record.id, record.entry.report, document)
+    for signature in record.entry.signatures:
+        tally.merge(signature.member, signature.signature, now)
+    tally.last_signed_wall_ms = record.last_signed_ms
+    tally.observed = (record.sources, record.spread_bp)
+    return tally
+
+
 def _get_close_ms(round_: _Round) -> int:
     """Return the wall time at which a round is given up."""
-    document = round_.document
-    return (round_.start + document.interval + document.skew) * 1000 + ROUND_GRACE_MS
+    return _compute_close_ms(round_.document, round_.start)
+
+
+def _compute_close_ms(document: Document, start: int) -> int:
+    return (start + document.interval + document.skew) * 1000 + ROUND_GRACE_MS

@@ -193,6 +193,20 @@ def _boot(world: World, node: Node) -> None:
     node.clock.set_right(world.true_ms, mono_ms=5_000 + node.life, error_ms=error_ms, drift_ppm=0)
 
 
+def _go_away(world: World, fault: Fault) -> None:
+    """Gone for most of the time, without a warning."""
+    if world.nodes[fault.node].alive:
+        world.kill(fault.node)
+
+
+def _come_back(world: World, fault: Fault) -> None:
+    """Return from its disk, or, one time in three, without it."""
+    if fault.value:
+        _start_again(world, fault)
+    else:
+        _start_with_new_volume(world, fault)
+
+
 def _ask_to_leave(world: World, fault: Fault) -> None:
     if world.nodes[fault.node].alive:
         world.give(fault.node, Closing())
@@ -335,6 +349,7 @@ KINDS: Final[dict[str, Kind]] = {
     "kill": Kind(_kill, _start_again, "node", 20_000),
     "blackout": Kind(_black_out, _light_again, "all", 30_000),
     "volume": Kind(_kill, _start_with_new_volume, "node", 30_000),
+    "away": Kind(_go_away, _come_back, "node", 30_000),
     "oldfile": Kind(_put_back_file, _find_file, "node", 30_000),
     "leave": Kind(_ask_to_leave, _start_again, "node", 20_000),
     "stop": Kind(_stop, _cont, "node", 20_000),

@@ -18,6 +18,8 @@ from gossip_price import crypto
 from gossip_price.core import audit, checks, judging, machine
 from gossip_price.core import events as ev
 from gossip_price.core.audit import Audit
+from gossip_price.core.catchup import Catchup
+from gossip_price.core.forest import Forest
 from gossip_price.core.judging import Judgement, Standing
 from gossip_price.core.limits import POISON_RETRY_MS
 from gossip_price.core.machine import Machine
@@ -342,6 +344,32 @@ def _use_small_quorum() -> AbstractContextManager[None]:
     return _changed(Tally, "merge", merge)
 
 
+def _drop_closed_bits() -> AbstractContextManager[None]:
+    """Take a closed round's report into the tree as it came first, whoever signs it later."""
+    original = Forest.add
+
+    def add(self: Any, id_: bytes, round_: int, bits: int) -> None:
+        if round_ >= self.cut or not self.get_bits(id_):
+            original(self, id_, round_, bits)
+
+    return _changed(Forest, "add", add)
+
+
+def _believe_trees() -> AbstractContextManager[None]:
+    """Take what was asked for by its id alone: the tree has named it."""
+    original = Machine._process_entries
+
+    def process_entries(self: Any, event: Any, wanted: Any, now: Now) -> None:
+        with _changed(machine, "check_signature", lambda id_, signature, document: checks.ACCEPT):
+            original(self, event, wanted, now)
+
+    return _changed(Machine, "_process_entries", process_entries)
+
+
+def _never_compare_roots() -> AbstractContextManager[None]:
+    return _changed(Catchup, "process_roots", lambda self, *given: None)
+
+
 def _vote_in_each_epoch() -> AbstractContextManager[None]:
     """Take a round of another epoch for another round."""
 
@@ -578,6 +606,12 @@ MUTANTS: Final = (
     Mutant("never forget rounds", "bounds", _never_forget_rounds),
     Mutant("send on each merge", "cost", _send_on_each_merge),
     Mutant("let everybody write", "cost", _everybody_writes, Options(faults=())),
+    Mutant("drop the signers of closed rounds", "agreement", _drop_closed_bits,
+           _looking_at("loss", habits=("sign_late",), long=True)),
+    Mutant("believe an id without signatures", "proof", _believe_trees,
+           _looking_at("away", habits=("trees",), long=True)),
+    Mutant("never compare roots", "agreement", _never_compare_roots,
+           _looking_at("away", long=True)),
     Mutant("blame whose report was forwarded", "blame", _blame_proposer,
            _looking_at("slow", habits=("impersonate", "malleate"))),
     Mutant("reject what a slow clock sends", "blame", _reject_stale,

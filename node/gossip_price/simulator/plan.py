@@ -21,17 +21,21 @@ _BEFORE_MS: Final = 20_000
 #: Faults that touch one node are dealt at most this often in a bad day.
 _FAULTS_MAX: Final = 7
 _PPM: Final = 100
+#: Seeds that last hours rather than minutes; each takes as long as ten others.
+_LONG_PERMILLE: Final = 80
 #: What no seed does: with its volume lost AND its clock beyond the skew a node knows neither what
 #: it signed nor when it was born (docs/simulator.md).
 #: Nor: with its volume lost AND an old file a node does not know that it left an epoch.
-_NEVER_TOGETHER: Final = ({"clock", "volume"}, {"oldfile", "volume"})
+_NEVER_TOGETHER: Final = (
+    {"clock", "volume"}, {"oldfile", "volume"}, {"clock", "away"}, {"oldfile", "away"}
+)  # fmt: skip
 
 
 class Options(NamedTuple):
     """What people may fix; None leaves it to the seed.
 
     `faults` None: any, empty: none. `habits`: as many liars as may be, and only with these.
-    `epochs` True: epochs change in every seed.
+    `epochs` True: epochs change in every seed. `long`: hours in every seed.
     """
 
     members: int | None = None
@@ -42,6 +46,7 @@ class Options(NamedTuple):
     liars: bool = True
     habits: tuple[str, ...] = ()
     epochs: bool = False
+    long: bool = False
 
 
 class LiarPlan(NamedTuple):
@@ -89,7 +94,9 @@ def make_plan(seed: int, options: Options = Options()) -> Plan:  # noqa: B008 # 
     dice = Dice(seed, "plan")
     members = options.members or dice.pick((4, 4, 4, 4, 5, 7))
     mode = options.mode or dice.pick((Mode.ROUNDS, Mode.ROUNDS, Mode.ROUNDS, Mode.EVERY_NODE))
-    interval = options.interval or dice.pick((15, 15, 15, 15, 30, 60))
+    # Some days are long: only then are rounds closed, and a node away for hours.
+    is_long = options.long or dice.chance(_LONG_PERMILLE)
+    interval = options.interval or dice.pick((300, 600) if is_long else (15, 15, 15, 15, 30, 60))
     rounds = options.rounds or dice.between(8, 16)
     names = tuple(KINDS) if options.faults is None else options.faults
     may_change = bool(names) and options.members is None and members == 4
@@ -144,7 +151,7 @@ def _draw_faults(plan: Plan, names: tuple[str, ...], dice: Dice) -> tuple[Fault,
 
 
 #: Faults that begin or end a process.
-_PROCESS: Final = ("kill", "volume", "leave", "stop", "blackout", "oldfile")
+_PROCESS: Final = ("kill", "volume", "away", "leave", "stop", "blackout", "oldfile")
 
 
 def _draw_fault(kind: str, plan: Plan, honest: list[int], dice: Dice) -> Fault:
@@ -157,6 +164,9 @@ def _draw_fault(kind: str, plan: Plan, honest: list[int], dice: Dice) -> Fault:
     lasts_ms = dice.pick((500, 2_000, 6_000, plan.interval * 1000, plan.interval * 4_000))
     end_ms = min(start_ms + lasts_ms + dice.below(2_000), plan.calm_ms)
     start_ms = min(start_ms, end_ms - 100)
+    if kind == "away":
+        start_ms = START_MS + dice.below(length_ms // 4)
+        end_ms = plan.calm_ms - dice.below(length_ms // 4)
     node = dice.pick(honest)
     value, where = 0, -1
     group: tuple[int, ...] = ()
@@ -177,6 +187,7 @@ _VALUES: Final[dict[str, Callable[[Dice], int]]] = {
     "clock": lambda dice: dice.pick((-60_000, -16_000, -3_000, -1_000, 1_000, 3_000, 60_000)),
     "kill": lambda dice: dice.below(len(BOUNDARIES) * 3),
     "volume": lambda dice: dice.below(len(BOUNDARIES) * 3),
+    "away": lambda dice: dice.below(3),
     "slowbase": lambda dice: dice.pick((200, 2_000, 20_000)),
     "answers": lambda dice: dice.pick((300, 1_000)),
     "squat": lambda dice: dice.between(1, 3),

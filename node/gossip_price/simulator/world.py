@@ -143,6 +143,8 @@ class World:
         self.version = version
         self.nodes: list[Node] = []
         self.ears: dict[int, Ear] = {}
+        #: What a liar is asked by others: (who asks, token, question).
+        self.mouths: dict[int, Callable[[str, int, bytes], None]] = {}
         #: Chance that the answer to a write is lost after the commit, and who throws the dice.
         self.loses_answer: Callable[[], bool] = lambda: False
         self.unreachable: set[int] = set()
@@ -332,6 +334,8 @@ class World:
     def _whisper(self, index: int, event: ev.Event) -> None:
         if isinstance(event, ev.Received):
             self.ears[index](event.author, event.data)
+        elif isinstance(event, ev.Asked) and index in self.mouths:
+            self.mouths[index](event.peer, event.token, event.data)
 
     # --- a turn -------------------------------------------------------------------------------
 
@@ -407,13 +411,13 @@ class World:
             case ev.Ask():
                 self._ask(node, effect)
             case ev.Answer():
-                self._answer(node, effect)
+                self.answer(node, effect)
 
     def _ask(self, node: Node, effect: ev.Ask) -> None:
         """Bring a question to a peer by a stream; what is not answered in time fails."""
         peer = next((other for other in self.nodes if other.peer_id == effect.peer), None)
         delay_ms = None
-        if peer is not None and peer.alive:
+        if peer is not None and (peer.alive or peer.index in self.mouths):
             delay_ms = self.route_stream(node.index, peer.index)
         if peer is None or delay_ms is None:
             self.give(node.index, ev.AskFailed(effect.peer, "unconnected"), 1)
@@ -428,7 +432,7 @@ class World:
         self.give(peer.index, ev.Asked(node.peer_id, token, effect.data), delay_ms)
         self.schedule(effect.deadline_ms, give_up)
 
-    def _answer(self, node: Node, effect: ev.Answer) -> None:
+    def answer(self, node: Node, effect: ev.Answer) -> None:
         """Bring an answer back to whoever asked, if it lives on and waits."""
         asker, life = self._questions.get(effect.token, (-1, -1))
         if asker < 0 or self.nodes[asker].life != life:

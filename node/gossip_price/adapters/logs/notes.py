@@ -47,6 +47,7 @@ _COUNT_NAMES: Final[Mapping[NoteKind, str]] = {
     NoteKind.PUBLISHED: "entries",
     NoteKind.ASKED: "ids",
     NoteKind.ANSWERED: "entries",
+    NoteKind.CAUGHT_UP: "ids",
     NoteKind.EPOCH_KNOWN: "epoch",
     NoteKind.EPOCH_ENTERED: "epoch",
     NoteKind.PROTOCOL_UNKNOWN: "epoch",

@@ -6,6 +6,7 @@ shared the core's code would share its mistakes.
 
 from __future__ import annotations
 
+from gossip_price.simulator.checkers.agreement import AgreementChecker
 from gossip_price.simulator.checkers.blame import BlameChecker
 from gossip_price.simulator.checkers.bounds import BoundsChecker
 from gossip_price.simulator.checkers.checker import Checker, Setting, Violation
@@ -33,5 +34,6 @@ def make_checkers(setting: Setting) -> list[Checker]:
         CostChecker,
         BlameChecker,
         BoundsChecker,
+        AgreementChecker,
     )
     return [maker(setting) for maker in makers]

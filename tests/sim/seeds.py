@@ -22,7 +22,7 @@ FIRST_SEED_OF_MUTANT: Final[dict[str, int]] = {
     "write as a herd after an outage": 6,
     "let a poison row hold its batch up": 10,
     "settle by the wall clock": 9,
-    "take high-s signatures": 1,
+    "take high-s signatures": 20,
     "report a sync that was none": 6,
     "sign rounds that are closed": 43,
 }

@@ -78,7 +78,7 @@ def describe_network_file() -> str:
     network = make_network(4, seed="golden")
     peer = network.document.members[0].peer_id
     peers = Peers((f"/ip4/127.0.0.1/tcp/4001/p2p/{peer}",), (), (peer,))
-    following = network.follow(start_index=4)
+    following = network.follow(start_index=4, seed="golden")
     return NetworkFile((network.document, following.document), peers).encode().decode()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gossip_price.adapters.journal import SqliteJournal
-from gossip_price.core.events import Forget, RoundRecord, StoredRecord
+from gossip_price.core.events import EpochRecord, Forget, RoundRecord, StoredRecord
 from gossip_price.ports import Journal, JournalError
 from journal_cases import (
     ADDRESS,
@@ -74,6 +74,16 @@ def test_proven_entries_are_read_back_by_id(path: Path) -> None:
     journal.close()
     with pytest.raises(JournalError):
         journal.read_proven([make_id(1)])
+
+
+def test_the_newest_epoch_is_remembered_and_a_journal_of_before_has_none(path: Path) -> None:
+    journal = open_journal(path)
+    assert journal.load().epoch is None
+    journal.write([EpochRecord(1, make_id(1)), EpochRecord(2, make_id(2))])
+    journal.close()
+    journal = open_journal(path)
+    assert journal.load().epoch == EpochRecord(2, make_id(2))
+    journal.close()
 
 
 def test_everything_written_is_there_after_reopening(path: Path) -> None:

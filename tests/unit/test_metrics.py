@@ -40,6 +40,10 @@ COUNTED = [
     (NoteKind.UNANSWERED, "questions_unanswered_total", {"reason": "why"}),
     (NoteKind.ANSWERED, "questions_answered_total", {}),
     (NoteKind.HEALED, "reports_healed_total", {"pair": "ETH-USD"}),
+    (NoteKind.EPOCH_KNOWN, "epochs_learnt_total", {}),
+    (NoteKind.EPOCH_ENTERED, "epochs_entered_total", {}),
+    (NoteKind.EPOCH_REFUSED, "epochs_refused_total", {}),
+    (NoteKind.PROTOCOL_UNKNOWN, "epochs_unknown_protocol_total", {}),
     (NoteKind.POISON, "rows_refused_total", {}),
     (NoteKind.AUDITED, "audits_total", {"reason": "why"}),
     (NoteKind.AUDIT_FAILED, "audit_failures_total", {}),
@@ -80,6 +84,17 @@ def test_late_signatures_are_counted_one_by_one(
 
 def test_a_pair_s_series_begin_at_zero(registry: CollectorRegistry, metrics: NodeMetrics) -> None:
     assert registry.get_sample_value("gossip_price_rows_stored_total", {"pair": "ETH-USD"}) == 0
+
+
+def test_a_pair_that_an_epoch_brings_begins_at_zero_and_the_epochs_are_shown(
+    registry: CollectorRegistry, metrics: NodeMetrics
+) -> None:
+    metrics.add_pairs(["BTC-USD", "ETH-USD"])
+    assert registry.get_sample_value("gossip_price_rows_stored_total", {"pair": "BTC-USD"}) == 0
+    metrics.observe(Note(NoteKind.EPOCH_ENTERED, count=2))
+    metrics.observe(Note(NoteKind.EPOCH_KNOWN, count=3))
+    assert registry.get_sample_value("gossip_price_epoch") == 2
+    assert registry.get_sample_value("gossip_price_epoch_newest") == 3
 
 
 def test_states_are_gauges(registry: CollectorRegistry, metrics: NodeMetrics) -> None:

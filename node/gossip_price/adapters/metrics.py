@@ -71,6 +71,20 @@ _COUNTS: Final[Mapping[NoteKind, _Count]] = {
         "How many proven reports stopped gaining signers and were due to be stored?",
         ("pair",),
     ),
+    NoteKind.EPOCH_KNOWN: _Count(
+        "gossip_price_epochs_learnt_total", "How many epochs did we learn of in this life?"
+    ),
+    NoteKind.EPOCH_ENTERED: _Count(
+        "gossip_price_epochs_entered_total", "How many epochs did we enter in this life?"
+    ),
+    NoteKind.EPOCH_REFUSED: _Count(
+        "gossip_price_epochs_refused_total",
+        "How often did a network file not go on where our epochs end?",
+    ),
+    NoteKind.PROTOCOL_UNKNOWN: _Count(
+        "gossip_price_epochs_unknown_protocol_total",
+        "How many epochs did we learn of whose protocol this version does not know?",
+    ),
     NoteKind.STORED: _Count(
         "gossip_price_rows_stored_total", "How many rows did this node insert?", ("pair",)
     ),
@@ -189,10 +203,7 @@ class NodeMetrics:
             kind: Counter(count.name, count.help, count.labels, registry=registry)
             for kind, count in _COUNTS.items()
         }
-        for pair in pairs:
-            for kind, count in _COUNTS.items():
-                if count.labels == ("pair",):
-                    self._counters[kind].labels(self._pairs.take(pair))
+        self.add_pairs(pairs)
         self._make_gauges(registry)
         self._entries = Counter(
             "gossip_price_entries_published_total",
@@ -241,6 +252,10 @@ class NodeMetrics:
             "Which round (its start) did we last see a price for ourselves?",
             ("pair",),
         )
+        self._epoch = gauge("gossip_price_epoch", "Which epoch do we follow now?")
+        self._epoch_newest = gauge(
+            "gossip_price_epoch_newest", "Which is the last epoch that we know, announced or not?"
+        )
         self._proven_price = gauge(
             "gossip_price_proven_price", "What is the newest proven price?", ("pair",)
         )
@@ -277,10 +292,21 @@ class NodeMetrics:
                 self._late_signatures.inc(note.count)
             case NoteKind.PUBLISHED:
                 self._entries.inc(note.count)
+            case NoteKind.EPOCH_ENTERED:
+                self._epoch.set(note.count)
+            case NoteKind.EPOCH_KNOWN:
+                self._epoch_newest.set(note.count)
             case NoteKind.STORE_UP | NoteKind.STORE_DOWN:
                 self._store_up.set(note.kind is NoteKind.STORE_UP)
             case NoteKind.JOURNAL_FAILED | NoteKind.JOURNAL_RECOVERED:
                 self._journal_up.set(note.kind is NoteKind.JOURNAL_RECOVERED)
+
+    def add_pairs(self, pairs: Iterable[str]) -> None:
+        """Begin the series of these pairs at zero; those that began go on."""
+        for pair in pairs:
+            for kind, count in _COUNTS.items():
+                if count.labels == ("pair",):
+                    self._counters[kind].labels(self._pairs.take(pair))
 
     def set_simulated(self, simulated: bool) -> None:
         """Say whether the prices are nobody's market."""

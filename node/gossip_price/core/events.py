@@ -15,6 +15,7 @@ from msgspec import Struct
 from gossip_price.core.rows import Correction, FoundRow, Key, LateSignature, RowRange
 from gossip_price.core.types import Entry, Observation, Report, StoredRow
 from gossip_price.network.document import PairTerms
+from gossip_price.network.epochs import EpochChain
 
 # --- events ---------------------------------------------------------------------------------
 
@@ -159,6 +160,12 @@ class AskFailed(Struct, frozen=True):
     detail: str = ""
 
 
+class NetworkChanged(Struct, frozen=True):
+    """The network file names these epochs now: those known, and perhaps more."""
+
+    chain: EpochChain
+
+
 class Closing(Struct, frozen=True):
     """The process is leaving: sign nothing more, send and store what is ready."""
 
@@ -184,6 +191,7 @@ Event = (
     | Asked
     | Answered
     | AskFailed
+    | NetworkChanged
     | Closing
 )
 
@@ -231,13 +239,20 @@ class RoundRecord(Struct, frozen=True):
     highest: int
 
 
+class EpochRecord(Struct, frozen=True):
+    """The newest epoch we know, by number and hash; no later life may know less."""
+
+    epoch: int
+    hash: bytes
+
+
 class Forget(Struct, frozen=True):
     """Votes and entries of rounds before this one have served their time."""
 
     before_round: int
 
 
-Record = Vote | ProvenRecord | StoredRecord | RoundRecord | Forget
+Record = Vote | ProvenRecord | StoredRecord | RoundRecord | EpochRecord | Forget
 
 
 class Recollection(Struct, frozen=True):
@@ -248,6 +263,7 @@ class Recollection(Struct, frozen=True):
     votes: tuple[Vote, ...]
     proven: tuple[ProvenRecord, ...]
     stored: tuple[StoredRecord, ...]
+    epoch: EpochRecord | None = None
 
 
 # --- effects --------------------------------------------------------------------------------
@@ -394,6 +410,10 @@ class NoteKind(Enum):
     JOURNAL_RECOVERED = "journal_recovered"
     STORE_DOWN = "store_down"
     STORE_UP = "store_up"
+    EPOCH_KNOWN = "epoch_known"
+    EPOCH_REFUSED = "epoch_refused"
+    EPOCH_ENTERED = "epoch_entered"
+    PROTOCOL_UNKNOWN = "protocol_unknown"
 
 
 class Note(Struct, frozen=True):

@@ -6,6 +6,7 @@ design: observe, propose, check then sign, merge and re-emit, heal, settle, writ
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 from heapq import heappop, heappush
 from typing import Final
@@ -59,9 +60,9 @@ from gossip_price.core.quorum import Tally
 from gossip_price.core.rounds import (
     compute_jitter_ms,
     get_rank_time_ms,
-    get_vote_key,
     is_over,
     is_too_early,
+    list_vote_keys,
     order_proposers,
 )
 from gossip_price.core.rows import LateSignature
@@ -77,7 +78,7 @@ from gossip_price.core.wire import (
     encode_open,
 )
 from gossip_price.core.writing import Writing
-from gossip_price.network.document import Document
+from gossip_price.network.document import PROTOCOLS_KNOWN, Document, DocumentError
 from gossip_price.network.epochs import EpochChain
 
 _NO_STORE: Final = bytes(32)
@@ -118,6 +119,9 @@ class Machine:
 
     `me` is our 20-byte address; `boot_ms` the wall time at which this process started, which
     tells our heartbeats from those of an earlier life; `remembered` is what the journal held.
+    `protocols` are those whose rules are known here: in another's epoch nothing is signed.
+
+    Raises DocumentError when the chain lacks an epoch that an earlier life has known.
     """
 
     def __init__(
@@ -129,13 +133,20 @@ class Machine:
         version: str,
         remembered: ev.Recollection,
         now: Now,
+        protocols: frozenset[int] = PROTOCOLS_KNOWN,
     ) -> None:
+        if remembered.epoch is not None:
+            problem = chain.find_return(remembered.epoch.epoch, remembered.epoch.hash)
+            if problem is not None:
+                raise DocumentError(f"network file: {problem}")
         self._chain = chain
+        self._protocols = protocols
+        self._in_force: Document | None = None
         self._me = me
         # A clock set back since an earlier life must not make our heartbeats look like replays.
         is_behind = boot_ms < remembered.highest_round * 1000
-        entered_ms = (remembered.highest_round + chain.newest.interval) * 1000
-        self._boot_ms = entered_ms if is_behind else max(0, boot_ms)
+        entered_s = remembered.highest_round + chain.get_current(remembered.highest_round).interval
+        self._boot_ms = entered_s * 1000 if is_behind else max(0, boot_ms)
         self._started_ms = boot_ms
         self._version = version[:VERSION_CHARS_MAX]
         self._birth_ms = remembered.birth_ms
@@ -169,6 +180,8 @@ class Machine:
         self._journal_retry_ms: int | None = None
         self._clock_offset_ms = now.wall_ms - now.mono_ms
         self._closing = False
+        if remembered.epoch is None or remembered.epoch.hash != chain.newest.hash:
+            self._learn_epochs(chain.documents[-1:])
         self._restore(remembered, now)
 
     # --- what others may ask ------------------------------------------------------------------
@@ -194,17 +207,28 @@ class Machine:
 
     def get_writers(self, store: bytes, mono_ms: int) -> list[bytes]:
         """Return the addresses of the members whose heartbeats, still fresh, name this store."""
-        return self._presence.get_writers(self._chain.newest, store, mono_ms)
+        document = self._chain.get_current((mono_ms + self._clock_offset_ms) // 1000)
+        return self._presence.get_writers(document, store, mono_ms)
 
     def find_clock_problem(self, now: Now) -> str | None:
         """Say what is wrong with the clock: it is behind a round that was entered before."""
         behind_s = self._highest - now.wall_ms // 1000
-        document = self._chain.newest
-        if behind_s <= document.skew:
+        if behind_s <= self._chain.get_current(self._highest).skew:
             return None
         return (
             f"the clock is {behind_s} s behind the highest round this journal has seen; "
             f"nothing is signed until it is past it"
+        )
+
+    def find_protocol_problem(self, now: Now) -> str | None:
+        """Say that the epoch in force follows rules that we do not know."""
+        document = self._chain.get_current(now.wall_ms // 1000)
+        if document.protocol in self._protocols:
+            return None
+        known = ", ".join(str(protocol) for protocol in sorted(self._protocols))
+        return (
+            f"epoch {document.epoch} has protocol {document.protocol}, this version knows {known};"
+            " nothing is signed in it; remedy: a newer version of gossip-price"
         )
 
     def get_deadline_ms(self, now: Now) -> int:
@@ -215,7 +239,7 @@ class Machine:
             self._get_round_deadline_ms(now) - offset,
             self._outbox.deadline_ms,
             self._writing.get_deadline_ms(),
-            self._audit.get_deadline_ms(is_free=self._may_audit()),
+            self._audit.get_deadline_ms(is_free=self._may_audit(now)),
             None if self._closing else self._healing.get_deadline_ms(),
             self._settling[0][0] if self._settling and not self._closing else None,
             self._journal_retry_ms,
@@ -262,6 +286,8 @@ class Machine:
                 self._process_answer(event, now)
             case ev.AskFailed():
                 self._process_ask_failed(event, now)
+            case ev.NetworkChanged():
+                self._process_network(event)
             case ev.Closing():
                 self._closing = True
                 self._writing.hurry(now.mono_ms)
@@ -282,7 +308,7 @@ class Machine:
         self._heal(now)
         self._settle(now)
         self._write(now)
-        self._effects += self._audit.advance(now, is_free=self._may_audit())
+        self._effects += self._audit.advance(now, is_free=self._may_audit(now))
         self._beat(now)
         if self._journal_retry_ms is not None and now.mono_ms >= self._journal_retry_ms:
             # Any record does: the engine says JournalRecovered when one was taken.
@@ -309,7 +335,8 @@ class Machine:
         if document is None:
             return
         start = document.get_round(wall_s)
-        if start < self._highest or start == self._entered:
+        # Of the interval of now: the highest round may be one of a shorter interval before.
+        if start + document.interval <= self._highest or start == self._entered:
             return
         if start > self._highest:
             self._highest = start
@@ -317,6 +344,11 @@ class Machine:
         is_boot_round = self._entered is None and start * 1000 < self._started_ms
         self._entered = start
         self._entered_mono_ms = now.mono_ms
+        if document is not self._in_force:
+            self._in_force = document
+            self._note(NoteKind.EPOCH_ENTERED, round=start, id=document.hash, count=document.epoch)
+        if document.protocol not in self._protocols:
+            return
         is_member = self._me in document.index_by_address
         for terms in document.pairs:
             round_ = self._get_round(document, terms.pair, start)
@@ -336,11 +368,12 @@ class Machine:
         self._votes = {
             key: vote for key, vote in self._votes.items() if vote.report.round >= oldest
         }
+        live = self._chain.list_live(wall_s)
         self._presence.forget_all_but(
-            frozenset(address for doc in self._chain.documents for address in doc.addresses)
+            frozenset(address for document in live for address in document.addresses)
         )
         self._healing.forget_all_but(
-            frozenset(member.peer_id for doc in self._chain.documents for member in doc.members)
+            frozenset(member.peer_id for document in live for member in document.members)
         )
 
     def _get_round(self, document: Document, pair: str, start: int) -> _Round:
@@ -367,6 +400,54 @@ class Machine:
                 if rank_ms > now.wall_ms:
                     deadline = min(deadline, rank_ms)
         return deadline
+
+    # --- epochs -------------------------------------------------------------------------------
+
+    def _learn_epochs(self, documents: Iterable[Document]) -> None:
+        """Take note of new epochs, the newest last: no later life of ours may know less."""
+        for document in documents:
+            fields = {"round": document.start, "id": document.hash, "count": document.epoch}
+            self._note(NoteKind.EPOCH_KNOWN, **fields)
+            if document.protocol not in self._protocols:
+                reason = f"protocol {document.protocol}"
+                self._note(NoteKind.PROTOCOL_UNKNOWN, reason=reason, **fields)
+        newest = self._chain.newest
+        self._remember(ev.EpochRecord(newest.epoch, newest.hash))
+
+    def _process_network(self, event: ev.NetworkChanged) -> None:
+        """Take up the epochs that the network file names now, if they go on where ours end."""
+        problem = event.chain.find_break(self._chain)
+        if problem is not None:
+            self._note(NoteKind.EPOCH_REFUSED, reason="not_ours", detail=problem)
+            return
+        before = self._chain
+        news = event.chain.documents[len(before.documents) :]
+        if not news:
+            return
+        self._chain = EpochChain((*before.documents, *news))
+        self._learn_epochs(news)
+        if self._entered is not None and self._entered >= news[0].start:
+            self._entered = None  # we are late: it is entered again, by its own epoch
+        for round_ in list(self._rounds.values()):
+            if round_.start >= news[0].start:
+                self._rebind(round_)
+
+    def _rebind(self, round_: _Round) -> None:
+        """Give up a round that we began under an epoch not in force for it; see it as it is.
+
+        What is proven is kept, votes bind us as before, and what we saw is still what we saw.
+        """
+        self._give_up(round_)
+        document = self._chain.get_in_force(round_.start)
+        if document is None or document.protocol not in self._protocols:
+            return
+        terms = document.terms_by_pair.get(round_.pair)
+        if terms != round_.document.terms_by_pair[round_.pair]:
+            return
+        seen = round_.observation
+        if document.get_round(seen.observed_at if seen else round_.start) == round_.start:
+            anew = self._get_round(document, round_.pair, round_.start)
+            anew.observation, anew.fetching, anew.fetches = seen, round_.fetching, round_.fetches
 
     # --- observe ------------------------------------------------------------------------------
 
@@ -426,8 +507,7 @@ class Machine:
             return
         round_.may_propose = False
         document = round_.document
-        key = get_vote_key(document, round_.pair, round_.start, self._me)
-        if key in self._votes or self._find_signing_obstacle(round_, now) is not None:
+        if self._find_votes(round_, self._me) or self._find_signing_obstacle(round_, now):
             return
         report = Report(
             document.hash,
@@ -440,7 +520,12 @@ class Machine:
         )
         id_ = report.compute_id(document.separator)
         self._add_tally(round_, Tally(id_, report, document), now)
-        self._vote(key, id_, report)
+        self._vote(round_, id_, report)
+
+    def _find_votes(self, round_: _Round, proposer: bytes) -> list[ev.Vote]:
+        """Return what binds us already where we are to vote for a report of `proposer`."""
+        given = (round_.document, self._chain, round_.pair, round_.start, proposer)
+        return [self._votes[key] for key in list_vote_keys(*given) if key in self._votes]
 
     def _find_signing_obstacle(self, round_: _Round, now: Now) -> str | None:
         """Say why we may sign nothing at all of this round now; None if we may."""
@@ -462,14 +547,16 @@ class Machine:
 
     def _is_closed(self, round_: _Round, now: Now) -> bool:
         """Tell whether our clock has left the round, counted on the clock that never steps."""
-        if round_.start >= self._highest:
+        if round_.start + round_.document.interval > self._highest:
             return False
         if self._entered is None or round_.start < self._highest - round_.document.interval:
             return True
         return now.mono_ms - self._entered_mono_ms > round_.document.skew * 1000
 
-    def _vote(self, key: str, id_: bytes, report: Report) -> None:
+    def _vote(self, round_: _Round, id_: bytes, report: Report) -> None:
         """Bind ourselves to this report; the engine journals the vote before it signs."""
+        given = (round_.document, self._chain, round_.pair, round_.start, report.proposer)
+        key = list_vote_keys(*given)[0]
         vote = self._votes[key] = ev.Vote(key, id_, report)
         self._unsigned_votes[id_] = vote
         self._remember(vote)
@@ -508,10 +595,7 @@ class Machine:
                 continue
             del round_.undecided[id_]
             if decision is _Decision.SIGN:
-                key = get_vote_key(
-                    round_.document, round_.pair, round_.start, tally.report.proposer
-                )
-                self._vote(key, id_, tally.report)
+                self._vote(round_, id_, tally.report)
             elif reason not in ("signed", "listener"):
                 self._note_tally(NoteKind.WITHHELD, tally, reason=reason)
 
@@ -521,10 +605,9 @@ class Machine:
         own_index = round_.document.index_by_address.get(self._me)
         if own_index in tally.signatures or tally.id in self._unsigned_votes:
             return _Decision.NEVER, "signed"
-        key = get_vote_key(round_.document, round_.pair, round_.start, report.proposer)
-        vote = self._votes.get(key)
+        votes = self._find_votes(round_, report.proposer)
         # One report for each key, ever; signing the same one again is the same signature.
-        if vote is not None and vote.id != tally.id:
+        if any(vote.id != tally.id for vote in votes):
             return _Decision.NEVER, "voted"
         obstacle = self._find_signing_obstacle(round_, now)
         if obstacle == "closed_round" and round_.fetches and round_.observation is None:
@@ -532,7 +615,7 @@ class Machine:
         if obstacle is not None:
             waits = obstacle in ("early", "journal")
             return (_Decision.WAIT if waits else _Decision.NEVER), obstacle
-        if vote is not None:
+        if votes:
             return _Decision.SIGN, ""
         # By our own clock: who proposes before its turn gains nothing, who is late loses nothing.
         if now.wall_ms < round_.get_rank_time_ms(report.proposer):
@@ -564,8 +647,7 @@ class Machine:
             if not self._process_verdict(verdict, event.author, entry.report):
                 return
         for heartbeat in envelope.heartbeats:
-            document = self._chain.find(heartbeat.epoch)
-            verdict = check_heartbeat(heartbeat, document, event.author)
+            verdict = check_heartbeat(heartbeat, self._chain, event.author, now)
             if verdict.action is Action.ACCEPT and self._presence.process_heartbeat(
                 heartbeat, now.mono_ms
             ):
@@ -573,7 +655,7 @@ class Machine:
             if not self._process_verdict(verdict, event.author):
                 return
         for receipt in envelope.receipts:
-            verdict = check_receipt(receipt, self._chain.newest, event.author)
+            verdict = check_receipt(receipt, self._chain, event.author, now)
             if verdict.action is Action.ACCEPT:
                 self._process_receipt(receipt, now)
             if not self._process_verdict(verdict, event.author):
@@ -602,6 +684,9 @@ class Machine:
     def _process_entry(self, entry: Entry, now: Now) -> Verdict:
         report = entry.report
         document = self._chain.find(report.epoch)
+        # [ignore] what its signatures stand for is told by rules that we do not know
+        if document is not None and document.protocol not in self._protocols:
+            return Verdict(Action.IGNORE, "unknown_protocol")
         verdict = check_entry(entry, document, self._chain, now)
         if verdict.action is not Action.ACCEPT or document is None:
             return verdict
@@ -625,7 +710,11 @@ class Machine:
                 return verdict
         if tally is None:
             tally = Tally(id_, report, document)
-            self._add_tally(self._get_round(document, report.pair, report.round), tally, now)
+            if self._chain.get_in_force(report.round) is document:
+                round_ = self._get_round(document, report.pair, report.round)
+                self._add_tally(round_, tally, now)
+            else:
+                self._add_foreign(tally, now)
         for signature in unseen:
             self._merge(tally, signature.member, signature.signature, now)
         return verdict
@@ -636,9 +725,20 @@ class Machine:
             self._note_tally(NoteKind.EQUIVOCATION, tally, member=proposer)
         self._tallies[tally.id] = round_.tallies[tally.id] = tally
         round_.undecided[tally.id] = None
+        self._await_settling(tally, now)
+
+    def _await_settling(self, tally: Tally, now: Now) -> None:
         if not self._unsettled:
             self._end_quiet(now)
         self._unsettled.add(tally.id)
+
+    def _add_foreign(self, tally: Tally, now: Now) -> None:
+        """Keep what laggards have proven under the epoch before: nothing else of it will come."""
+        self._tallies[tally.id] = tally
+        self._await_settling(tally, now)
+        round_ = self._rounds.get((tally.report.pair, tally.report.round))
+        if round_ is not None:
+            round_.is_expected = False  # it has its price, if by another epoch
 
     def _merge(self, tally: Tally, member: int, signature: bytes, now: Now) -> None:
         was_proven = tally.is_proven
@@ -653,7 +753,7 @@ class Machine:
             # The row stays as it was at settlement; the late signature is kept beside it.
             self._remember_proven(tally)
             late = LateSignature(tally.id, tally.document.addresses[member], signature)
-            if self._may_write():
+            if self._may_write(now):
                 self._audit.add_late(late, tally.report.round, now.mono_ms)
             return
         if not was_proven:
@@ -665,14 +765,7 @@ class Machine:
         """Give up what was not proven; tell why, once."""
         if now.wall_ms < _get_close_ms(round_):
             return
-        del self._rounds[round_.pair, round_.start]
-        unproven = [tally for tally in round_.tallies.values() if not tally.is_proven]
-        for tally in round_.tallies.values():
-            self._unsigned_votes.pop(tally.id, None)
-        for tally in unproven:
-            del self._tallies[tally.id]
-            self._receipted.pop(tally.id, None)
-            self._unsettled.discard(tally.id)
+        unproven = self._give_up(round_)
         if round_.is_expected and len(unproven) == len(round_.tallies):
             best = max((len(tally.signatures) for tally in unproven), default=0)
             reason = "split" if len(unproven) > 1 else "short" if unproven else "no_proposal"
@@ -684,6 +777,18 @@ class Machine:
                 needed=round_.document.minimum_signers,
                 reason=reason,
             )
+
+    def _give_up(self, round_: _Round) -> list[Tally]:
+        """Forget a round but for what is proven; return what is not."""
+        del self._rounds[round_.pair, round_.start]
+        unproven = [tally for tally in round_.tallies.values() if not tally.is_proven]
+        for tally in round_.tallies.values():
+            self._unsigned_votes.pop(tally.id, None)
+        for tally in unproven:
+            del self._tallies[tally.id]
+            self._receipted.pop(tally.id, None)
+            self._unsettled.discard(tally.id)
+        return unproven
 
     # --- heal ---------------------------------------------------------------------------------
 
@@ -719,7 +824,8 @@ class Machine:
             for id_, bits in decode_open(heartbeat.open).items()
             if self._find_missing(id_, bits)
         }
-        interval_ms = compute_heartbeat_interval_ms(len(self._chain.newest.members))
+        members = self._chain.get_current(now.wall_ms // 1000).members
+        interval_ms = compute_heartbeat_interval_ms(len(members))
         patience_ms = HEAL_PATIENCE_MS + 2 * self._outbox.compute_linger_ms(now.mono_ms)
         patience_ms += compute_jitter_ms(
             self._me, heartbeat.sequence, int(interval_ms * HEAL_SPREAD)
@@ -768,7 +874,7 @@ class Machine:
             self._healing.process_failure(event.peer, now.mono_ms, is_its_own=True)
             return
         for entry in gift.entries:
-            id_ = entry.report.compute_id(self._chain.newest.separator)
+            id_ = entry.report.compute_id(self._chain.separator)
             known = self._tallies.get(id_)
             count = len(known.signatures) if known is not None else 0
             # [reject] what we did not ask for, or the same again
@@ -811,7 +917,7 @@ class Machine:
                 self._remember_proven(tally)
             self._note_tally(NoteKind.SETTLED, tally, ms=now.mono_ms - tally.last_signer_ms)
             vouched = self._receipted.pop(id_, None)
-            if not self._may_write():
+            if not self._may_write(now, tally.document):
                 self._finish(id_)
             elif len(self._writing) >= WAITING_MAX:
                 # It stays in the journal and is taken up at the next start.
@@ -838,14 +944,18 @@ class Machine:
             writer=self._me,
         )
 
-    def _may_write(self) -> bool:
-        """Only members write; listeners keep what they hear."""
-        return self._me in self._chain.newest.index_by_address
+    def _may_write(self, now: Now, *documents: Document) -> bool:
+        """Only members write, of the epoch in force or of these; listeners keep what they hear.
 
-    def _may_audit(self) -> bool:
+        A member that was removed since still writes what it helped to prove.
+        """
+        in_force = self._chain.get_current(now.wall_ms // 1000)
+        return any(self._me in document.index_by_address for document in (in_force, *documents))
+
+    def _may_audit(self, now: Now) -> bool:
         """No read while a write is under way, while the journal fails, or on the way out."""
         is_well = not self.is_journal_failing and not self._closing
-        return is_well and self._writing.is_idle and self._may_write()
+        return is_well and self._writing.is_idle and self._may_write(now)
 
     def _is_unsettled(self, id_: bytes) -> bool:
         return id_ in self._tallies and id_ not in self._settled
@@ -948,6 +1058,7 @@ class Machine:
         self._journal_retry_ms = None
         self._note(NoteKind.JOURNAL_RECOVERED)
         self._remember(ev.RoundRecord(self._highest))
+        self._remember(ev.EpochRecord(self._chain.newest.epoch, self._chain.newest.hash))
         for tally in self._tallies.values():
             if tally.is_proven:
                 self._remember_proven(tally)
@@ -1000,17 +1111,21 @@ class Machine:
 
     def _end_quiet(self, now: Now) -> None:
         """A price is under way: beat once gossip has had its chance, and not all at one moment."""
-        interval_ms = compute_heartbeat_interval_ms(len(self._chain.newest.members))
+        members = self._chain.get_current(now.wall_ms // 1000).members
+        interval_ms = compute_heartbeat_interval_ms(len(members))
         jitter_ms = compute_jitter_ms(self._me, self._sequence, interval_ms * 4 // 5)
         self._beat_ms = max(self._beat_ms, now.mono_ms + interval_ms // 5 + jitter_ms)
 
     def _beat(self, now: Now) -> None:
         if now.mono_ms < self._get_beat_deadline_ms():
             return
-        document = self._chain.get_in_force(now.wall_ms // 1000) or self._chain.documents[0]
-        self._beat_ms = now.mono_ms + compute_heartbeat_interval_ms(len(document.members))
-        self._quiet_ms = now.mono_ms + compute_quiet_interval_ms(len(document.members))
-        if self._me not in document.index_by_address or self._closing:
+        live = self._chain.list_live(now.wall_ms // 1000)
+        self._beat_ms = now.mono_ms + compute_heartbeat_interval_ms(len(live[0].members))
+        self._quiet_ms = now.mono_ms + compute_quiet_interval_ms(len(live[0].members))
+        # One that was removed is heard until what it knows has settled: it may know more.
+        begun = (document for document in live if document.epoch <= live[0].epoch)
+        document = next((doc for doc in begun if self._me in doc.index_by_address), None)
+        if document is None or document.protocol not in self._protocols or self._closing:
             return
         self._sequence += 1
         heartbeat = Heartbeat(
@@ -1027,7 +1142,7 @@ class Machine:
         self._ask_signature(heartbeat)
 
     def _ask_signature(self, word: Heartbeat | Receipt) -> None:
-        digest = word.compute_digest(self._chain.newest.separator)
+        digest = word.compute_digest(self._chain.separator)
         self._unsigned_words[digest] = word
         self._effects.append(ev.Sign(digest))
 

@@ -14,7 +14,7 @@ import msgspec
 
 from gossip_price.core.types import Report, decode_report
 from gossip_price.crypto import SignatureError, recover
-from gossip_price.network.document import Document, DocumentError
+from gossip_price.network.document import PROTOCOLS_KNOWN, Document, DocumentError
 from gossip_price.network.epochs import EpochChain
 from gossip_price.network.keys import KeyFormatError, format_address, parse_address
 
@@ -137,6 +137,12 @@ def check_report(report: Report, document: Document) -> None:
     """
     if report.epoch != document.hash:
         _fail("epoch_mismatch", f"the report names epoch 0x{report.epoch.hex()}")
+    if document.protocol not in PROTOCOLS_KNOWN:
+        _fail(
+            "protocol_unknown",
+            f"epoch {document.epoch} has protocol {document.protocol}, whose rules this version"
+            " does not know; remedy: a newer version of gossip-price",
+        )
     terms = document.terms_by_pair.get(report.pair)
     if terms is None:
         _fail("pair_unknown", f"epoch {document.epoch} has no pair {report.pair}")

@@ -30,6 +30,7 @@ class SimulatedJournal:
         self.votes: dict[str, ev.Vote] = {}
         self.proven: dict[bytes, ev.ProvenRecord] = {}
         self.stored: dict[bytes, ev.StoredRecord] = {}
+        self.epoch: ev.EpochRecord | None = None
         self.full = False
         self.transactions = 0
         self.cut: tuple[int, bool] | None = None
@@ -40,7 +41,9 @@ class SimulatedJournal:
         votes = sorted(self.votes.values(), key=lambda vote: (vote.report.round, vote.key))
         proven = sorted(self.proven.values(), key=lambda one: (one.entry.report.round, one.id))
         stored = tuple(self.stored[one.id] for one in proven if one.id in self.stored)
-        return ev.Recollection(self.birth_ms, self.highest, tuple(votes), tuple(proven), stored)
+        return ev.Recollection(
+            self.birth_ms, self.highest, tuple(votes), tuple(proven), stored, self.epoch
+        )
 
     def write(self, records: Sequence[ev.Record]) -> None:
         self._spend_power(records)
@@ -95,6 +98,8 @@ class SimulatedJournal:
                     self.stored[record.id] = record
             case ev.RoundRecord():
                 self.highest = max(self.highest, record.highest)
+            case ev.EpochRecord():
+                self.epoch = record
             case ev.Forget():
                 self._forget(record.before_round)
 

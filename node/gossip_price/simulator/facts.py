@@ -67,6 +67,7 @@ class Law(NamedTuple):
     pairs: tuple[str, ...]
     addresses: tuple[bytes, ...]
     peers: tuple[str, ...]
+    protocol: int
 
 
 class Watcher:
@@ -136,6 +137,9 @@ class Watcher:
 
     def disturbed(self, start_ms: int, end_ms: int, kind: str, nodes: tuple[int, ...]) -> None:
         """Something goes wrong from `start_ms` to `end_ms`, at these nodes; said beforehand."""
+
+    def enacted(self, at: Moment, law: Law) -> None:
+        """A new epoch was announced; who has heard of it is another question."""
 
     def calmed(self, at: Moment) -> None:
         """Nothing goes wrong from now on: the database answers, all are there."""

@@ -6,9 +6,12 @@ To add a fault: a line in `KINDS` (how it begins and ends), one in `plan` (how o
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
-from gossip_price.core.events import Closing
+from gossip_price.core.events import Closing, NetworkChanged
+from gossip_price.network.document import DocumentError
+from gossip_price.network.epochs import EpochChain
 from gossip_price.simulator.dice import Dice
 from gossip_price.simulator.facts import Watcher
 from gossip_price.simulator.meddling import MEDDLERS
@@ -146,6 +149,27 @@ def _start_with_new_volume(world: World, fault: Fault) -> None:
     if world.nodes[fault.node].alive:
         world.kill(fault.node)
     world.begin(fault.node, lost_volume=True)
+
+
+def _put_back_file(world: World, fault: Fault) -> None:
+    """Start the node anew with the network file that it had before the newest epoch."""
+    node = world.nodes[fault.node]
+    if node.alive:
+        world.kill(fault.node)
+    node.chain = EpochChain(node.chain.documents[:-1] or node.chain.documents)
+    # Who knows better refuses to start; who does not (a new volume) is a laggard.
+    with suppress(DocumentError):
+        world.begin(fault.node)
+
+
+def _find_file(world: World, fault: Fault) -> None:
+    """Give the node the file that the others have."""
+    node = world.nodes[fault.node]
+    node.chain = max((other.chain for other in world.nodes), key=lambda one: len(one.documents))
+    if node.alive:
+        world.give(fault.node, NetworkChanged(node.chain))
+    else:
+        world.begin(fault.node)
 
 
 def _black_out(world: World, fault: Fault) -> None:
@@ -311,6 +335,7 @@ KINDS: Final[dict[str, Kind]] = {
     "kill": Kind(_kill, _start_again, "node", 20_000),
     "blackout": Kind(_black_out, _light_again, "all", 30_000),
     "volume": Kind(_kill, _start_with_new_volume, "node", 30_000),
+    "oldfile": Kind(_put_back_file, _find_file, "node", 30_000),
     "leave": Kind(_ask_to_leave, _start_again, "node", 20_000),
     "stop": Kind(_stop, _cont, "node", 20_000),
     "disk": Kind(_fill_disk, _empty_disk, "node", 20_000),

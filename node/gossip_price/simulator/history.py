@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from gossip_price.simulator.facts import Moment, Row, Told, Watcher
+from gossip_price.simulator.facts import Law, Moment, Row, Told, Watcher
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -55,6 +55,9 @@ class History(Watcher):
 
     def inserted(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
         self._add(at, node, "inserted", tuple(row.id for row in rows))
+
+    def enacted(self, at: Moment, law: Law) -> None:
+        self._add(at, -1, "enacted", law.epoch)
 
     def removed(self, at: Moment, ids: tuple[bytes, ...]) -> None:
         self._add(at, -1, "removed", ids)

@@ -33,6 +33,7 @@ HABITS: Final = (
     "forge",
     "malleate",
     "impersonate",
+    "outstay",
 )
 _UNSIGNED: Final = bytes(65)
 _ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -98,6 +99,12 @@ class Liar:
         if "forge" in self._habits and dice.chance(100):
             self._later(dice.below(1_000), lambda: self._forge(id_, document))
 
+    def _find_last(self) -> Document | None:
+        """Return the last epoch that has begun in which it was a member, left for good or not."""
+        unix_s = self._world.true_ms // 1000
+        mine = (d for d in self._node.chain.documents if self._me in d.index_by_address)
+        return max((d for d in mine if d.start <= unix_s), key=lambda d: d.start, default=None)
+
     # --- what it does by itself ---------------------------------------------------------------
 
     def _tick(self) -> None:
@@ -106,6 +113,8 @@ class Liar:
             return
         unix_s = world.true_ms // 1000
         document = self._node.chain.get_in_force(unix_s)
+        if "outstay" in self._habits:
+            document = self._find_last() or document
         if document is not None and self._me in document.index_by_address:
             self._beat(document)
             round_ = document.get_round(unix_s)

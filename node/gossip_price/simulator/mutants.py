@@ -23,11 +23,13 @@ from gossip_price.core.limits import POISON_RETRY_MS
 from gossip_price.core.machine import Machine
 from gossip_price.core.presence import Presence
 from gossip_price.core.quorum import Tally
+from gossip_price.core.rounds import list_vote_keys
 from gossip_price.core.types import Now
 from gossip_price.core.writing import Writing
 from gossip_price.crypto import SignatureError
 from gossip_price.engine import Turns
 from gossip_price.network.document import Mode
+from gossip_price.network.epochs import EpochChain
 from gossip_price.ports import JournalError
 from gossip_price.simulator.database import Table
 from gossip_price.simulator.disk import SimulatedJournal
@@ -216,10 +218,12 @@ def _forget_what_waits() -> AbstractContextManager[None]:
 
 
 def _sign_fallback_too() -> AbstractContextManager[None]:
-    def get_vote_key(document: Any, pair: str, round_start: int, proposer: bytes) -> str:
-        return f"{pair}|{round_start}|{proposer.hex()}"
+    def list_keys(
+        document: Any, chain: Any, pair: str, round_start: int, proposer: bytes
+    ) -> list[str]:
+        return [f"{pair}|{round_start}|{proposer.hex()}"]
 
-    return _changed(machine, "get_vote_key", get_vote_key)
+    return _changed(machine, "list_vote_keys", list_keys)
 
 
 def _restoring(**less: object) -> AbstractContextManager[None]:
@@ -340,6 +344,36 @@ def _use_small_quorum() -> AbstractContextManager[None]:
     return _changed(Tally, "merge", merge)
 
 
+def _vote_in_each_epoch() -> AbstractContextManager[None]:
+    """Take a round of another epoch for another round."""
+
+    def list_keys(
+        document: Any, chain: Any, pair: str, round_start: int, proposer: bytes
+    ) -> list[str]:
+        keys = list_vote_keys(document, chain, pair, round_start, proposer)
+        return [f"{key}|{document.epoch}" for key in keys]
+
+    return _changed(machine, "list_vote_keys", list_keys)
+
+
+def _keep_old_rounds() -> AbstractContextManager[None]:
+    """Go on with rounds that were begun under an epoch not in force for them."""
+    return _changed(Machine, "_rebind", lambda self, round_: None)
+
+
+def _go_back() -> AbstractContextManager[None]:
+    return _changed(EpochChain, "find_return", lambda self, epoch, hash_: None)
+
+
+def _know_all_protocols() -> AbstractContextManager[None]:
+    original = Machine.__init__
+
+    def init(self: Any, **given: Any) -> None:
+        original(self, **(given | {"protocols": frozenset(range(9))}))
+
+    return _changed(Machine, "__init__", init)
+
+
 def _never_audit() -> AbstractContextManager[None]:
     return _all(
         _changed(Audit, "advance", lambda self, now, *, is_free: []),
@@ -417,7 +451,7 @@ def _judge_unknown_epochs() -> AbstractContextManager[None]:
 
 
 def _read_while_writing() -> AbstractContextManager[None]:
-    return _changed(Machine, "_may_audit", lambda self: self._writing.store is not None)
+    return _changed(Machine, "_may_audit", lambda self, now: self._writing.store is not None)
 
 
 def _audit_all_the_time() -> AbstractContextManager[None]:
@@ -485,6 +519,14 @@ MUTANTS: Final = (
            _looking_at("kill", habits=("impersonate",), epochs=True)),
     Mutant("count to another epoch's quorum", "proof", _use_small_quorum,
            _looking_at("kill", "partition", members=7)),
+    Mutant("sign in an epoch not in force", "votes", _keep_old_rounds,
+           _looking_at("slow", epochs=True)),
+    Mutant("vote anew in each epoch", "votes", _vote_in_each_epoch,
+           _looking_at("slow", epochs=True)),
+    Mutant("go back to an older epoch", "votes", _go_back,
+           _looking_at("oldfile", epochs=True)),
+    Mutant("sign by rules that one does not know", "votes", _know_all_protocols,
+           _looking_at("slow", epochs=True)),
     Mutant("skip the roster check", "proof", _skip_roster_check,
            _looking_at(habits=("impersonate",))),
     Mutant("take high-s signatures", "proof", _take_high_s,

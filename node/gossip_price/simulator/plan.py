@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from gossip_price.network.document import Mode, compute_faulty_default
+from gossip_price.simulator.changes import Change, draw_changes
 from gossip_price.simulator.dice import Dice
 from gossip_price.simulator.faults import BOUNDARIES, KINDS, Fault
 from gossip_price.simulator.liars import HABITS
@@ -22,14 +23,15 @@ _FAULTS_MAX: Final = 7
 _PPM: Final = 100
 #: What no seed does: with its volume lost AND its clock beyond the skew a node knows neither what
 #: it signed nor when it was born (docs/simulator.md).
-_NEVER_TOGETHER: Final = ({"clock", "volume"},)
+#: Nor: with its volume lost AND an old file a node does not know that it left an epoch.
+_NEVER_TOGETHER: Final = ({"clock", "volume"}, {"oldfile", "volume"})
 
 
 class Options(NamedTuple):
     """What people may fix; None leaves it to the seed.
 
     `faults` None: any, empty: none. `habits`: as many liars as may be, and only with these.
-    `epochs` True: members join or leave in every seed.
+    `epochs` True: epochs change in every seed.
     """
 
     members: int | None = None
@@ -50,12 +52,17 @@ class LiarPlan(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """One bad day, whole. `clocks` are (error in ms, drift in ppm) of each node."""
+    """One bad day, whole. `clocks` are (error in ms, drift in ppm) of each node.
+
+    `members` are the first nodes of all `nodes`; `changes` say who is one later.
+    """
 
     seed: int
     members: int
-    joining: int
-    leaving: int
+    nodes: int
+    changes: tuple[Change, ...]
+    #: Nodes whose software knows no protocol but the first.
+    dated: tuple[int, ...]
     mode: Mode
     interval: int
     rounds: int
@@ -87,8 +94,10 @@ def make_plan(seed: int, options: Options = Options()) -> Plan:  # noqa: B008 # 
     names = tuple(KINDS) if options.faults is None else options.faults
     may_change = bool(names) and options.members is None and members == 4
     changes = options.epochs or (may_change and dice.chance(250))
-    joining, leaving = dice.pick(((1, 0), (1, 0), (0, 1))) if changes else (0, 0)
-    nodes = members + joining
+    wanted = draw_changes(members, interval, mode, dice) if changes else ()
+    nodes = max((members, *(max(change.roster) + 1 for change in wanted)))
+    is_dated = any(change.protocol > 1 for change in wanted) and dice.chance(500)
+    dated = tuple(dice.sample(range(nodes), 1)) if is_dated else ()
     faulty = compute_faulty_default(members)
     lying = dice.between(0, faulty) if options.liars and names and dice.chance(600) else 0
     habits, lying = (options.habits, faulty) if options.habits else (HABITS, lying)
@@ -103,7 +112,7 @@ def make_plan(seed: int, options: Options = Options()) -> Plan:  # noqa: B008 # 
         for _ in range(nodes)
     )
     plan = Plan(
-        seed, members, joining, leaving, mode, interval, rounds, clocks,
+        seed, members, nodes, wanted, dated, mode, interval, rounds, clocks,
         latency_ms=dice.pick((2, 20, 80)), jitter_ms=dice.pick((0, 20, 60)),
         fetch_ms=dice.pick((30, 80, 300)), liars=liars, faults=(),
     )  # fmt: skip
@@ -135,7 +144,7 @@ def _draw_faults(plan: Plan, names: tuple[str, ...], dice: Dice) -> tuple[Fault,
 
 
 #: Faults that begin or end a process.
-_PROCESS: Final = ("kill", "volume", "leave", "stop", "blackout")
+_PROCESS: Final = ("kill", "volume", "leave", "stop", "blackout", "oldfile")
 
 
 def _draw_fault(kind: str, plan: Plan, honest: list[int], dice: Dice) -> Fault:

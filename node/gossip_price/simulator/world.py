@@ -19,6 +19,7 @@ from gossip_price.core.machine import Machine
 from gossip_price.core.proof import ClaimedRow
 from gossip_price.core.types import Now, Observation, StoredRow
 from gossip_price.engine import TURN_EVENTS_MAX, Outward, Turns
+from gossip_price.network.document import PROTOCOLS_KNOWN
 from gossip_price.network.epochs import EpochChain
 from gossip_price.simulator.clock import SimulatedClock
 from gossip_price.simulator.database import Table
@@ -85,6 +86,8 @@ class Node:
         self.index = index
         self.peer_id = peer_id
         self.chain = chain
+        #: The protocol versions that its software knows.
+        self.protocols = PROTOCOLS_KNOWN
         self.clock = clock
         self.journal = journal
         self.signer = signer
@@ -199,6 +202,7 @@ class World:
             version=self.version,
             remembered=remembered,
             now=now,
+            protocols=node.protocols,
         )
 
     def make_turns(self, node: Node) -> Turns:

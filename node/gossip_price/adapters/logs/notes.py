@@ -38,6 +38,8 @@ _LEVELS: Final[Mapping[NoteKind, int]] = {
     NoteKind.CLOCK_STEPPED: logging.WARNING,
     NoteKind.JOURNAL_FAILED: logging.ERROR,
     NoteKind.STORE_DOWN: logging.WARNING,
+    NoteKind.EPOCH_REFUSED: logging.ERROR,
+    NoteKind.PROTOCOL_UNKNOWN: logging.ERROR,
 }
 #: What `count` counts, where it is not signers.
 _COUNT_NAMES: Final[Mapping[NoteKind, str]] = {
@@ -45,6 +47,9 @@ _COUNT_NAMES: Final[Mapping[NoteKind, str]] = {
     NoteKind.PUBLISHED: "entries",
     NoteKind.ASKED: "ids",
     NoteKind.ANSWERED: "entries",
+    NoteKind.EPOCH_KNOWN: "epoch",
+    NoteKind.EPOCH_ENTERED: "epoch",
+    NoteKind.PROTOCOL_UNKNOWN: "epoch",
     NoteKind.AUDITED: "rows",
     NoteKind.LATE_SIGNED: "signatures",
 }

@@ -83,6 +83,10 @@ class BoundsChecker(Checker):
         self.largest: dict[str, int] = {}
         self._size = _compute_size(setting.laws)
 
+    def enacted(self, at: Moment, law: Law) -> None:
+        super().enacted(at, law)
+        self._size = _compute_size(self.laws)
+
     def inspected(self, at: Moment, node: int, machine: object, journal: object) -> None:
         if node in self.liars:
             return

@@ -7,7 +7,7 @@ no herd writes: not three members the same row at once.
 from __future__ import annotations
 
 from gossip_price.simulator.checkers.checker import Checker, Setting
-from gossip_price.simulator.facts import Moment, Row
+from gossip_price.simulator.facts import Law, Moment, Row
 
 #: Rows that only a receipt vouches for are written again by their holder, together, this often.
 _TRUST_MS = 3_600_000
@@ -48,6 +48,11 @@ class CostChecker(Checker):
         self._lives[node] = self._lives.get(node, 0) + 1
         if self._began_ms is None:
             self._began_ms = at.true_ms
+
+    def enacted(self, at: Moment, law: Law) -> None:
+        super().enacted(at, law)
+        # Who was removed writes what it helped to prove, as those do who stay.
+        self._is_quiet = False
 
     def disturbed(self, start_ms: int, end_ms: int, kind: str, nodes: tuple[int, ...]) -> None:
         self._is_quiet = False

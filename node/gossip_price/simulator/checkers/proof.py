@@ -41,8 +41,12 @@ class ProofChecker(Checker):
         law = self.law_by_epoch.get(claim.epoch)
         if law is None:
             return "of an epoch that nobody made"
-        if self.get_law(claim.round) is not law:
-            return "of an epoch that was not in force for its round"
+        if claim.round < law.start:
+            return "of an epoch that had not begun in its round"
+        in_force = self.get_law(claim.round)
+        # A quorum that has not heard of the newest epoch may sign; one of two before cannot be.
+        if in_force is not None and self.laws.index(in_force) - self.laws.index(law) > 1:
+            return "of an epoch that was left for good before its round"
         if self.evidence.compute_id(claim) != row.id:
             return "its id is not the hash of its content"
         if claim.round != claim.observed_at - claim.observed_at % law.interval:

@@ -87,6 +87,8 @@ def _sign_before_journal() -> AbstractContextManager[None]:
 
         def __init__(self, turns: Any) -> None:
             self.records = late.setdefault(turns, [])
+            self.read_proven = turns._journal.read_proven
+            self.read_proven_range = turns._journal.read_proven_range
 
         def write(self, records: Any) -> None:
             self.records += records

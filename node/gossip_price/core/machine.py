@@ -335,10 +335,8 @@ class Machine:
         if document is not self._in_force:
             self._in_force = document
             self._note(NoteKind.EPOCH_ENTERED, round=start, id=document.hash, count=document.epoch)
-        if document.protocol not in self._protocols:
-            return
         is_member = self._me in document.index_by_address
-        for terms in document.pairs:
+        for terms in document.pairs if document.protocol in self._protocols else ():
             round_ = self._get_round(document, terms.pair, start)
             jitter = compute_jitter_ms(
                 self._me, start, min(OBSERVE_JITTER_MS, document.interval * 50)

@@ -16,6 +16,11 @@ FAILED: Final[dict[int, str]] = {
 #: Where the search for each deliberate bug begins (`gossip-price simulate --mutants` tells all).
 FIRST_SEED_OF_MUTANT: Final[dict[str, int]] = {
     "count messages instead of members": 11,
+    "never audit": 3,
+    "leave late signatures to the first writer alone": 2,
+    "read while a write is under way": 5,
+    "write as a herd after an outage": 6,
+    "let a poison row hold its batch up": 10,
     "settle by the wall clock": 9,
     "take high-s signatures": 20,
     "report a sync that was none": 6,

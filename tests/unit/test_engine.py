@@ -11,6 +11,7 @@ import pytest
 from gossip_price.core import events as ev
 from gossip_price.core.events import Note, NoteKind
 from gossip_price.core.machine import Machine
+from gossip_price.core.rows import Correction, FoundRow, LateSignature, RowRange
 from gossip_price.core.types import Entry, Now, Observation, StoredRow
 from gossip_price.engine import INBOX_MAX, PUBLISH_MAX, QUESTIONS_MAX, Engine, Turns, watch_store
 from gossip_price.network.document import Document, PairTerms
@@ -215,6 +216,26 @@ class FakeStore:
 
     async def start(self, up: Callable[[bytes], None], down: Callable[[str], None]) -> None:
         raise AssertionError("the composition root starts it")
+
+    async def read_rows(
+        self, wanted: RowRange | Sequence[bytes], deadline_s: float
+    ) -> tuple[FoundRow, ...]:
+        self._fail_if_told()
+        return ()
+
+    async def correct(
+        self, corrections: Sequence[Correction]
+    ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        self._fail_if_told()
+        return (b"moved",), ()
+
+    async def add_signatures(self, late: Sequence[LateSignature]) -> int:
+        self._fail_if_told()
+        return len(late)
+
+    def _fail_if_told(self) -> None:
+        if self.trouble is not None:
+            raise self.trouble
 
     async def insert(self, rows: Sequence[StoredRow]) -> tuple[bytes, ...]:
         try:

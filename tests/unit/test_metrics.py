@@ -45,6 +45,12 @@ COUNTED = [
     (NoteKind.EPOCH_REFUSED, "epochs_refused_total", {}),
     (NoteKind.PROTOCOL_UNKNOWN, "epochs_unknown_protocol_total", {}),
     (NoteKind.POISON, "rows_refused_total", {}),
+    (NoteKind.AUDITED, "audits_total", {"reason": "why"}),
+    (NoteKind.AUDIT_FAILED, "audit_failures_total", {}),
+    (NoteKind.RESTORED, "rows_restored_total", {}),
+    (NoteKind.QUARANTINED, "rows_quarantined_total", {"reason": "why"}),
+    (NoteKind.LEFT_ALONE, "rows_left_alone_total", {}),
+    (NoteKind.LATE_SIGNED, "late_signature_batches_total", {}),
     (NoteKind.CLOCK_STEPPED, "clock_steps_total", {}),
     (NoteKind.JOURNAL_FAILED, "journal_failures_total", {}),
     (NoteKind.STORE_DOWN, "store_failures_total", {}),
@@ -67,6 +73,13 @@ def test_each_kind_of_note_has_its_counter(
 def test_every_kind_is_counted_but_the_ends_of_trouble() -> None:
     counted = {kind for kind, _, _ in COUNTED}
     assert set(NoteKind) - counted == {NoteKind.STORE_UP, NoteKind.JOURNAL_RECOVERED}
+
+
+def test_late_signatures_are_counted_one_by_one(
+    registry: CollectorRegistry, metrics: NodeMetrics
+) -> None:
+    metrics.observe(Note(NoteKind.LATE_SIGNED, count=3))
+    assert registry.get_sample_value("gossip_price_late_signatures_added_total") == 3
 
 
 def test_a_pair_s_series_begin_at_zero(registry: CollectorRegistry, metrics: NodeMetrics) -> None:

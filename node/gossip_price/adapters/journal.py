@@ -33,6 +33,7 @@ from gossip_price.core.events import (
     StoredRecord,
     Vote,
 )
+from gossip_price.core.rows import Key
 from gossip_price.core.types import Entry, Report
 from gossip_price.ports import JournalError
 
@@ -133,6 +134,16 @@ class SqliteJournal:
         statement = f"{_SELECT_PROVEN} WHERE id IN ({marks}) ORDER BY id"
         with self._transaction(synced=False) as connection:
             rows = connection.execute(statement, tuple(ids)).fetchall()
+        return tuple(self._to_proven(row) for row in rows)
+
+    def read_proven_range(self, after: Key, limit: int) -> tuple[ProvenRecord, ...]:
+        """Return the first `limit` proven entries after (round, id), in that order.
+
+        Raises JournalError.
+        """
+        statement = f"{_SELECT_PROVEN} WHERE (round, id) > (?, ?) ORDER BY round, id LIMIT ?"
+        with self._transaction(synced=False) as connection:
+            rows = connection.execute(statement, (*after, limit)).fetchall()
         return tuple(self._to_proven(row) for row in rows)
 
     def load_peers(self) -> dict[str, tuple[str, ...]]:

@@ -140,6 +140,31 @@ _COUNTS: Final[Mapping[NoteKind, _Count]] = {
     NoteKind.POISON: _Count(
         "gossip_price_rows_refused_total", "How many rows did the database refuse for good?"
     ),
+    NoteKind.AUDITED: _Count(
+        "gossip_price_audits_total",
+        "How often was the database audited to the end, the last hours or all?",
+        ("reason",),
+    ),
+    NoteKind.AUDIT_FAILED: _Count(
+        "gossip_price_audit_failures_total", "How often could the audit not read or mend a page?"
+    ),
+    NoteKind.RESTORED: _Count(
+        "gossip_price_rows_restored_total",
+        "How many rows were missing in the database, and were inserted again by us?",
+    ),
+    NoteKind.QUARANTINED: _Count(
+        "gossip_price_rows_quarantined_total",
+        "How many rows did we find false and move to quarantine, and what was wrong with them?",
+        ("reason",),
+    ),
+    NoteKind.LEFT_ALONE: _Count(
+        "gossip_price_rows_left_alone_total",
+        "How many rows did audits meet whose epoch we do not know?",
+    ),
+    NoteKind.LATE_SIGNED: _Count(
+        "gossip_price_late_signature_batches_total",
+        "How often did we add signatures that came after their row was settled?",
+    ),
     NoteKind.CLOCK_STEPPED: _Count(
         "gossip_price_clock_steps_total", "How often did this machine's wall clock jump?"
     ),
@@ -183,6 +208,11 @@ class NodeMetrics:
         self._entries = Counter(
             "gossip_price_entries_published_total",
             "How many entries (reports with signatures) were in the messages that we sent?",
+            registry=registry,
+        )
+        self._late_signatures = Counter(
+            "gossip_price_late_signatures_added_total",
+            "How many signatures were in those batches and not there before?",
             registry=registry,
         )
         self._stored_after = Histogram(
@@ -258,6 +288,8 @@ class NodeMetrics:
                 self._settled_after.labels(self._pairs.take(note.pair)).observe(note.ms / 1_000)
             case NoteKind.STORED:
                 self._stored_after.labels(self._pairs.take(note.pair)).observe(note.ms / 1_000)
+            case NoteKind.LATE_SIGNED:
+                self._late_signatures.inc(note.count)
             case NoteKind.PUBLISHED:
                 self._entries.inc(note.count)
             case NoteKind.EPOCH_ENTERED:

@@ -84,6 +84,33 @@ ANSWER_BYTES_MAX: Final = 512 * 1024
 JOURNAL_AGE_S: Final = 7 * 86_400
 #: Entries read back from the journal at once; the turn waits for it (a few milliseconds).
 RECALL_IDS_MAX: Final = 256
+#: Rows in one page of an audit, and signatures: checking what we do not know already takes a tenth
+#: of a second. A page is one statement, and a second one if rows of ours are not in it.
+AUDIT_ROWS_MAX: Final = 256
+AUDIT_SIGNATURES_MAX: Final = 2_048
+#: Between two pages others have the database; a week of one pair at 15 s is read in a minute.
+AUDIT_PAUSE_MS: Final = 250
+#: A page is given up after this. The write that falls due meanwhile waits no longer than that.
+AUDIT_READ_MS: Final = 3_000
+#: The machine's own patience with a statement, for an answer that never comes: connections are
+#: given up after 10 s by their adapter.
+AUDIT_ANSWER_MS: Final = 30_000
+#: A page that failed is tried again after this; after so many failures in a row the audit waits
+#: for its next turn.
+AUDIT_RETRY_MS: Final = 30_000
+AUDIT_FAILURES_MAX: Final = 3
+#: Each hour the rounds of the last two hours are audited, so that each is met twice while fresh.
+AUDIT_RECENT_S: Final = 2 * 3_600
+AUDIT_RECENT_EVERY_MS: Final = 3_600_000
+#: Once a day the whole age of the journal is.
+AUDIT_WHOLE_EVERY_MS: Final = 86_400_000
+#: After a reconnect members audit within this, spread by a hash, behind the roll call.
+AUDIT_SPREAD_MS: Final = 10_000
+#: Pages in one audit: a week of 26 pairs at 15 s. What somebody floods the table with beyond that
+#: waits for the next audit.
+AUDIT_PAGES_MAX: Final = 4_096
+#: Late signatures that wait to be added by us; what is over is found by the audit.
+LATE_MAX: Final = 4_096
 #: Proven entries kept in memory after they were stored, for late signatures; oldest leave first.
 RECENT_MAX: Final = 4_096
 #: Proven entries that wait for the database in memory (about 1 KB each at four members); beyond it

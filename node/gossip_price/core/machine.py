@@ -6,7 +6,6 @@ design: observe, propose, check then sign, merge and re-emit, heal, settle, writ
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from enum import Enum
 from heapq import heappop, heappush
@@ -15,6 +14,7 @@ from typing import Final
 import msgspec
 
 from gossip_price.core import events as ev
+from gossip_price.core.audit import Audit
 from gossip_price.core.checks import (
     Action,
     Verdict,
@@ -65,6 +65,7 @@ from gossip_price.core.rounds import (
     list_vote_keys,
     order_proposers,
 )
+from gossip_price.core.rows import LateSignature
 from gossip_price.core.types import Entry, Now, Observation, Report, StoredRow
 from gossip_price.core.wire import (
     VERSION_CHARS_MAX,
@@ -162,12 +163,13 @@ class Machine:
         self._settling: list[tuple[int, bytes]] = []
         self._settled: set[bytes] = set()
         self._receipted: dict[bytes, bytes] = {}
-        self._recent: deque[bytes] = deque()
+        self._recent: dict[bytes, None] = {}
 
         self._outbox = Outbox()
         self._presence = Presence()
         self._healing = Healing()
         self._writing = Writing(me, self.get_writers)
+        self._audit = Audit(me, self._writing, self._is_unsettled)
         self._store_trouble = ""
         self._sequence = 0
         self._beat_ms = self._quiet_ms = now.mono_ms + HEARTBEAT_MS // 5
@@ -237,6 +239,7 @@ class Machine:
             self._get_round_deadline_ms(now) - offset,
             self._outbox.deadline_ms,
             self._writing.get_deadline_ms(),
+            self._audit.get_deadline_ms(is_free=self._may_audit(now)),
             None if self._closing else self._healing.get_deadline_ms(),
             self._settling[0][0] if self._settling and not self._closing else None,
             self._journal_retry_ms,
@@ -261,6 +264,14 @@ class Machine:
                 self._process_stored(event, now)
             case ev.StoreRefused():
                 self._process_refused(event, now)
+            case (
+                ev.RangeRecalled()
+                | ev.RowsRead()
+                | ev.Corrected()
+                | ev.SignaturesAdded()
+                | ev.AuditFailed()
+            ):
+                self._effects += self._audit.process(event, self._chain, now)
             case ev.StoreUp():
                 self._process_store_up(event, now)
             case ev.StoreDown():
@@ -297,6 +308,7 @@ class Machine:
         self._heal(now)
         self._settle(now)
         self._write(now)
+        self._effects += self._audit.advance(now, is_free=self._may_audit(now))
         self._beat(now)
         if self._journal_retry_ms is not None and now.mono_ms >= self._journal_retry_ms:
             # Any record does: the engine says JournalRecovered when one was taken.
@@ -736,8 +748,11 @@ class Machine:
         if not was_proven:
             self._note_tally(NoteKind.PROVEN, tally)
         if tally.id in self._settled:
-            # The row stays as it was at settlement; the late signature is kept for others.
+            # The row stays as it was at settlement; the late signature is kept beside it.
             self._remember_proven(tally)
+            late = LateSignature(tally.id, tally.document.addresses[member], signature)
+            if self._may_write(now):
+                self._audit.add_late(late, tally.report.round, now.mono_ms)
             return
         if not was_proven:
             self._remember_proven(tally)
@@ -900,9 +915,7 @@ class Machine:
                 self._remember_proven(tally)
             self._note_tally(NoteKind.SETTLED, tally, ms=now.mono_ms - tally.last_signer_ms)
             vouched = self._receipted.pop(id_, None)
-            # A member that was removed since still writes what it helped to prove.
-            in_force = self._chain.get_current(now.wall_ms // 1000)
-            if not any(self._me in doc.index_by_address for doc in (tally.document, in_force)):
+            if not self._may_write(now, tally.document):
                 self._finish(id_)
             elif len(self._writing) >= WAITING_MAX:
                 # It stays in the journal and is taken up at the next start.
@@ -929,6 +942,22 @@ class Machine:
             writer=self._me,
         )
 
+    def _may_write(self, now: Now, *documents: Document) -> bool:
+        """Only members write, of the epoch in force or of these; listeners keep what they hear.
+
+        A member that was removed since still writes what it helped to prove.
+        """
+        in_force = self._chain.get_current(now.wall_ms // 1000)
+        return any(self._me in document.index_by_address for document in (in_force, *documents))
+
+    def _may_audit(self, now: Now) -> bool:
+        """No read while a write is under way, while the journal fails, or on the way out."""
+        is_well = not self.is_journal_failing and not self._closing
+        return is_well and self._writing.is_idle and self._may_write(now)
+
+    def _is_unsettled(self, id_: bytes) -> bool:
+        return id_ in self._tallies and id_ not in self._settled
+
     def _write(self, now: Now) -> None:
         rows = self._writing.take_batch(now)
         if rows:
@@ -939,8 +968,12 @@ class Machine:
         rows, news = self._writing.process_written(event.ids)
         for row in rows:
             self._remember(ev.StoredRecord(row.id, confirmed=True))
+            tally = self._tallies.get(row.id)
+            if tally is None or row.id in self._recent:
+                if row.id in inserted:
+                    self._note(NoteKind.RESTORED, id=row.id, round=row.report.round)
+                continue
             if row.id in inserted:
-                tally = self._tallies[row.id]
                 elapsed = now.mono_ms - tally.last_signer_ms
                 self._note_tally(
                     NoteKind.STORED, tally, member=self._me, count=len(row.signatures), ms=elapsed
@@ -953,16 +986,21 @@ class Machine:
 
     def _finish(self, id_: bytes) -> None:
         """Keep a stored price in memory for late signatures until newer ones push it out."""
-        self._recent.append(id_)
+        self._recent[id_] = None
         while len(self._recent) > RECENT_MAX:
-            oldest = self._recent.popleft()
+            oldest = next(iter(self._recent))
+            del self._recent[oldest]
             self._tallies.pop(oldest, None)
             self._settled.discard(oldest)
 
     def _process_refused(self, event: ev.StoreRefused, now: Now) -> None:
         poison = self._writing.process_refused(event.ids, now.mono_ms)
-        if poison is not None and poison in self._tallies:
-            self._note_tally(NoteKind.POISON, self._tallies[poison], reason=event.reason)
+        if poison is not None:
+            tally = self._tallies.get(poison)
+            if tally is not None:
+                self._note_tally(NoteKind.POISON, tally, reason=event.reason)
+            else:
+                self._note(NoteKind.POISON, id=poison, reason=event.reason)
 
     def _process_receipt(self, receipt: Receipt, now: Now) -> None:
         """Somebody says that these ids are written: wait, and look again later."""
@@ -980,6 +1018,7 @@ class Machine:
 
     def _process_store_up(self, event: ev.StoreUp, now: Now) -> None:
         self._writing.process_up(event.store, now)
+        self._audit.process_up(event.store, now)
         self._beat_now(now)
         self._note(NoteKind.STORE_UP, id=event.store)
 
@@ -989,6 +1028,7 @@ class Machine:
         if self._writing.store is not None:
             self._beat_now(now)
         self._writing.process_down()
+        self._audit.process_down()
         self._store_trouble = event.reason
         if is_news:
             self._note(NoteKind.STORE_DOWN, reason=event.reason)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gossip_price.core import events as ev
+from gossip_price.core.rows import Key
 from gossip_price.ports import JournalError
 
 
@@ -56,6 +57,15 @@ class SimulatedJournal:
     def read_proven(self, ids: Sequence[bytes]) -> tuple[ev.ProvenRecord, ...]:
         self.sync()
         return tuple(self.proven[id_] for id_ in sorted(ids) if id_ in self.proven)
+
+    def read_proven_range(self, after: Key, limit: int) -> tuple[ev.ProvenRecord, ...]:
+        self.sync()
+        found = [
+            (key, one)
+            for one in self.proven.values()
+            if (key := (one.entry.report.round, one.id)) > after
+        ]
+        return tuple(one for _, one in sorted(found, key=lambda item: item[0])[:limit])
 
     def sync(self) -> None:
         """Move what was written from the machine's memory to the platter."""

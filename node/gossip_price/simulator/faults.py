@@ -14,6 +14,7 @@ from gossip_price.network.document import DocumentError
 from gossip_price.network.epochs import EpochChain
 from gossip_price.simulator.dice import Dice
 from gossip_price.simulator.facts import Watcher
+from gossip_price.simulator.meddling import MEDDLERS
 from gossip_price.simulator.world import STORE, Node, World
 
 
@@ -271,6 +272,24 @@ def _fail_over(world: World, fault: Fault) -> None:
     _restore(world, fault)
 
 
+def _meddle(world: World, fault: Fault) -> None:
+    """Somebody has the password."""
+    MEDDLERS[fault.kind](world, Dice(fault.start_ms, fault.kind), fault.value)
+
+
+_POISON_MS: Final = 150_000
+
+
+def _poison(world: World, fault: Fault) -> None:
+    """A constraint of the database's owner refuses one of the rows that come next."""
+    waiting = sorted(
+        id_ for node in world.nodes for id_ in node.journal.proven if id_ not in world.table
+    )
+    world.poison(Dice(fault.start_ms, "poison").sample(sorted(set(waiting)), fault.value))
+    # Whatever the plan says: until these have settled and were tried.
+    world.schedule(_POISON_MS, lambda: world.poison(()))
+
+
 # --- sources ------------------------------------------------------------------------------------
 
 
@@ -326,6 +345,11 @@ KINDS: Final[dict[str, Kind]] = {
     "answers": Kind(_lose_answers, _answer, "database", 10_000),
     "restore": Kind(_back_up, _restore, "database", 60_000),
     "failover": Kind(_nothing, _fail_over, "database", 60_000),
+    "squat": Kind(_meddle, _nothing, "database", 60_000),
+    "tamper": Kind(_meddle, _nothing, "database", 60_000),
+    "delete": Kind(_meddle, _nothing, "database", 60_000),
+    "invent": Kind(_meddle, _nothing, "database"),
+    "poison": Kind(_poison, _nothing, ""),
     "lag": Kind(_lag, _lag_no_more, "node", 1_000),
     "disagree": Kind(_shift, _shift_no_more, "node", 1_000),
     "sources": Kind(_fail, _fail_no_more, "node", 1_000),

@@ -61,3 +61,17 @@ class History(Watcher):
 
     def removed(self, at: Moment, ids: tuple[bytes, ...]) -> None:
         self._add(at, -1, "removed", ids)
+
+    def audited(self, at: Moment, node: int, count: int, *, is_writing: bool) -> None:
+        self._add(at, node, "audited", count)
+
+    def corrected(
+        self, at: Moment, node: int, moved: tuple[bytes, ...], put: tuple[bytes, ...]
+    ) -> None:
+        self._add(at, node, "corrected", moved, put)
+
+    def falsified(self, at: Moment, id_: bytes, *, is_foreign: bool) -> None:
+        self._add(at, -1, "falsified", id_, is_foreign)
+
+    def restored(self, at: Moment, true: tuple[bytes, ...], false: tuple[bytes, ...]) -> None:
+        self._add(at, -1, "restored", true, false)

@@ -42,7 +42,8 @@ _PAIR: Final = PairTerms("ETH-USD", 8, 1, 10**15)
 _SKEW_S: Final = 5
 _SETTLE_S: Final = 30
 #: After the last fault the world runs on until all checkers are content, at most this long: what
-#: somebody vouched for falsely is written after an hour (docs/protocol.md, "Who writes").
+#: somebody vouched for falsely is written after an hour, what somebody changed in the table is
+#: found by the hourly audit (docs/protocol.md, "Who writes", "The audit").
 _CALM_MAX_MS: Final = 3_600_000 + 600_000
 _LOOK_MS: Final = 5_000
 #: Nodes are looked into this often: at every round of a short day, hourly in a long one.
@@ -192,11 +193,17 @@ class _Run:
         # A round after the last fault, its settling, and what an outage's end takes.
         longest = max((plan.interval, *(change.interval for change in plan.changes)))
         world.run_until_ms(plan.calm_ms + (2 * longest + 2 * _SETTLE_S + 30) * 1000)
+        self._look()
         while not all(checker.is_content() for checker in self._checkers):
             if world.true_ms >= plan.calm_ms + _CALM_MAX_MS:
                 break
             world.run_until_ms(world.true_ms + _LOOK_MS)
-        world.inspect()
+            self._look()
+
+    def _look(self) -> None:
+        """Show the checkers what nodes remember, and then what stands in the tables."""
+        self._world.inspect()
+        self._world.show_table()
 
     def _say_calm(self) -> None:
         true_ms = self._world.true_ms

@@ -72,8 +72,20 @@ class Timeline(Watcher):
         text = f"{len(law.addresses)} members, {law.quorum} sign, rounds of {law.interval} s"
         self._add(at, -1, f"an epoch is announced from {_clock(law.start * 1000)}: {text}")
 
+    def corrected(
+        self, at: Moment, node: int, moved: tuple[bytes, ...], put: tuple[bytes, ...]
+    ) -> None:
+        for id_ in moved:
+            self._add(at, node, f"QUARANTINED {_name(id_)}")
+
+    def falsified(self, at: Moment, id_: bytes, *, is_foreign: bool) -> None:
+        self._add(at, -1, f"somebody puts a false row under {_name(id_)}")
+
     def removed(self, at: Moment, ids: tuple[bytes, ...]) -> None:
-        self._add(at, -1, f"a backup takes the table's place: {len(ids)} rows are gone")
+        self._add(at, -1, f"somebody deletes {len(ids)} rows")
+
+    def restored(self, at: Moment, true: tuple[bytes, ...], false: tuple[bytes, ...]) -> None:
+        self._add(at, -1, f"a backup takes the table's place, with {len(true) + len(false)} rows")
 
     def render(self, until_ms: int) -> str:
         """Return the timeline of each node until shortly after a moment."""

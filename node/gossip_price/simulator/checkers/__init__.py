@@ -12,6 +12,7 @@ from gossip_price.simulator.checkers.checker import Checker, Setting, Violation
 from gossip_price.simulator.checkers.cost import CostChecker
 from gossip_price.simulator.checkers.evidence import Evidence
 from gossip_price.simulator.checkers.keeping import KeepingChecker
+from gossip_price.simulator.checkers.late import LateChecker
 from gossip_price.simulator.checkers.liveness import LivenessChecker
 from gossip_price.simulator.checkers.proof import ProofChecker
 from gossip_price.simulator.checkers.settling import SettlingChecker
@@ -26,6 +27,7 @@ def make_checkers(setting: Setting) -> list[Checker]:
         ProofChecker,
         VotesChecker,
         KeepingChecker,
+        LateChecker,
         SettlingChecker,
         LivenessChecker,
         CostChecker,

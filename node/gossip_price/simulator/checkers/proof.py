@@ -1,4 +1,7 @@
-"""1. Every stored row has a quorum of distinct roster signers over exactly its content."""
+"""1. Every stored row has a quorum of distinct roster signers over exactly its content.
+
+Proven anew as it enters the table, and at the end as it stands there, late signatures with it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from gossip_price.simulator.facts import Moment, Row
 
 
 class ProofChecker(Checker):
-    """Proves each row anew as it enters the table."""
+    """Proves each row by its own arithmetic."""
 
     name = "proof"
 
@@ -20,6 +23,18 @@ class ProofChecker(Checker):
                 claim = row.claim
                 self.blame(at, node, f"stored {row.id.hex()[:8]}: {problem}", pair=claim.pair,
                            round_=claim.round)  # fmt: skip
+
+    def stood(self, at: Moment, rows: tuple[Row, ...], late: tuple[Row, ...]) -> None:
+        for row in rows:
+            problem = self._find_problem(row)
+            if problem is not None:
+                self.blame(at, -1, f"{row.id.hex()[:8]} stands there: {problem}")
+        for row in late:
+            law = self.law_by_epoch[row.claim.epoch]
+            for address, signature in row.signatures:
+                is_good = self.evidence.find_signer(row.id, signature) == address
+                if not is_good or address not in law.addresses:
+                    self.blame(at, -1, f"a late signature of {row.id.hex()[:8]} is none")
 
     def _find_problem(self, row: Row) -> str | None:
         claim = row.claim

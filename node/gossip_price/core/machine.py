@@ -169,7 +169,7 @@ class Machine:
         self._presence = Presence()
         self._healing = Healing()
         self._writing = Writing(me, self.get_writers)
-        self._audit = Audit(me, self._writing, self._is_unsettled)
+        self._audit = Audit(me, self._writing, self._is_unsettled, protocols)
         self._store_trouble = ""
         self._sequence = 0
         self._beat_ms = self._quiet_ms = now.mono_ms + HEARTBEAT_MS // 5

@@ -25,6 +25,7 @@ FIRST_SEED_OF_MUTANT: Final[dict[str, int]] = {
     "take high-s signatures": 20,
     "report a sync that was none": 6,
     "sign rounds that are closed": 43,
+    "drop the signers of closed rounds": 3,
     "sign in an epoch not in force": 1,
     "sign by rules that one does not know": 11,
 }

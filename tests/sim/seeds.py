@@ -27,6 +27,7 @@ FIRST_SEED_OF_MUTANT: Final[dict[str, int]] = {
     "drop the signers of closed rounds": 3,
     "sign in an epoch not in force": 1,
     "sign by rules that one does not know": 11,
+    "drop the signers of closed rounds": 3,
 }
 
 #: Deliberate bugs that no seed has shown since healing changed the histories (0 to 100 tried).

@@ -12,6 +12,7 @@ from crafted import get_writers, pack
 from gossip_price.core import events as ev
 from gossip_price.core.audit import Audit, compute_page_rows
 from gossip_price.core.events import NoteKind
+from gossip_price.core.judging import Standing, judge_unknown
 from gossip_price.core.limits import (
     AUDIT_FAILURES_MAX,
     AUDIT_PAUSE_MS,
@@ -30,7 +31,7 @@ from gossip_price.network.epochs import EpochChain
 from gossip_price.ports import JournalError
 from gossip_price.simulator.database import make_claim
 from gossip_price.simulator.scheme import REAL, installed
-from networks import START, make_network
+from networks import START, SampleNetwork, make_network
 from world import STORE, World
 
 HOUR_S = AUDIT_RECENT_EVERY_MS // 1000
@@ -318,3 +319,17 @@ def test_one_refused_correction_keeps_no_other_from_being_made() -> None:
             made |= set(ids)
         audit.process(answer, CHAIN, at(DUE_MS))
     assert made == {row.id for row in ROWS[:4]} - {poison}
+
+
+def test_a_row_of_an_epoch_whose_rules_are_unknown_is_left_alone_whatever_it_looks_like() -> None:
+    document = replace(NETWORK.document, protocol=2)
+    network = SampleNetwork(document, NETWORK.signing_secrets, NETWORK.identity_secrets)
+    row = network.row(network.report(0))
+    for claim in (make_claim(row), replace(make_claim(row), price="1")):
+        found = FoundRow(row.id, claim, None, "1")
+        given = (found, EpochChain([document]))
+        left = judge_unknown(*given, frozenset({1}), bytes(20), Now(0, 0))
+        assert (left.standing, left.reason) == (Standing.UNKNOWN_EPOCH, "protocol_unknown")
+        assert judge_unknown(*given, frozenset({1, 2}), bytes(20), Now(0, 0)).standing is (
+            Standing.TRUE if claim.price != "1" else Standing.FALSE
+        )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gossip_price.adapters.datafolder import DataFolder
 from gossip_price.adapters.network_file import read_network, write_network
 from gossip_price.cli import run
 from gossip_price.network.document import NetworkFile, Peers
@@ -99,3 +100,17 @@ def test_bad_input_is_named_with_its_option(
     assert next_epoch(file, *options) == 2
     assert said in capsys.readouterr().err
     assert len(read_network(file).epochs) == 1
+
+
+def test_a_folder_whose_network_has_grown_still_holds_the_nodes_that_it_made(
+    tmp_path: Path,
+) -> None:
+    assert run(["network", "new", "--folder", str(tmp_path)]) == 0
+    assert next_epoch(tmp_path / "network.json", *add(NEW), "--proven") == 0
+    folder = DataFolder.open(tmp_path)
+    try:
+        network = folder.load()
+    finally:
+        folder.close()
+    assert network is not None
+    assert (len(network.nodes), len(network.file.epochs[-1].members)) == (4, 5)

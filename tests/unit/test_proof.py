@@ -223,9 +223,8 @@ def test_a_quorum_cannot_sign_what_its_document_forbids(
 
 def test_what_follows_unknown_rules_is_not_called_proven() -> None:
     document = msgspec.structs.replace(NETWORK.document, protocol=2)
-    report = msgspec.structs.replace(NETWORK.report(), epoch=document.hash)
     with pytest.raises(UnprovenError, match="protocol_unknown: epoch 1 has protocol 2"):
-        verify_price(get_id(report), report, sign_all(report), document)
+        EpochBook([document]).find(document.hash)
 
 
 def test_an_id_that_is_not_the_contents_is_refused() -> None:

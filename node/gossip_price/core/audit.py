@@ -36,6 +36,7 @@ from gossip_price.core.rows import Correction, FoundRow, Key, LateSignature, Row
 from gossip_price.core.types import Now
 from gossip_price.core.writing import Writing
 from gossip_price.crypto import keccak256
+from gossip_price.network.document import PROTOCOLS_KNOWN
 from gossip_price.network.epochs import EpochChain
 
 _LAST_ID: Final = b"\xff" * 32
@@ -78,11 +79,18 @@ class Audit:
     """When to audit, the run under way, and what is to be mended.
 
     `me` is our address, `writing` takes what is missing; `is_unsettled` tells of an id that it is
-    not settled yet, so that nobody may write it.
+    not settled yet, so that nobody may write it. `protocols` are those whose rules we know.
     """
 
-    def __init__(self, me: bytes, writing: Writing, is_unsettled: Callable[[bytes], bool]) -> None:
+    def __init__(
+        self,
+        me: bytes,
+        writing: Writing,
+        is_unsettled: Callable[[bytes], bool],
+        protocols: frozenset[int] = PROTOCOLS_KNOWN,
+    ) -> None:
         self._me = me
+        self._protocols = protocols
         self._writing = writing
         self._is_unsettled = is_unsettled
         self._store: bytes | None = None
@@ -273,7 +281,8 @@ class Audit:
             found.id
             for found in rows
             if found.id not in self._records
-            and judge_unknown(found, chain, self._me, now).standing is Standing.FALSE
+            and judge_unknown(found, chain, self._protocols, self._me, now).standing
+            is Standing.FALSE
         )
         if suspects:
             asked.rows = rows
@@ -366,8 +375,8 @@ class Audit:
     def _judge_row(self, found: FoundRow, chain: EpochChain, now: Now) -> Judgement:
         record = self._records.get(found.id) or self._others.get(found.id)
         document = chain.find(record.entry.report.epoch) if record is not None else None
-        if record is None or document is None:
-            return judge_unknown(found, chain, self._me, now)
+        if record is None or document is None or document.protocol not in self._protocols:
+            return judge_unknown(found, chain, self._protocols, self._me, now)
         return judge_known(found, make_row(record, document, self._me), document)
 
     # --- mending ------------------------------------------------------------------------------

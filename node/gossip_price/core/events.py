@@ -284,9 +284,8 @@ class Sign(Struct, frozen=True):
 class Recall(Struct, frozen=True):
     """Read proven entries back from the journal; answered with Recalled in the same turn.
 
-    Memory holds only the newest; `limits.RECALL_IDS_MAX` ids at most. For answers to peers and for
-    late signatures of what has left memory; their tokens are below zero. The audit has a pair of
-    its own (`RecallRange`).
+    Memory holds only the newest; `limits.RECALL_IDS_MAX` ids at most. Who asks knows its answer by
+    the token. (The audit goes by ranges: RecallRange.)
     """
 
     token: int

@@ -62,11 +62,18 @@ def judge_known(found: FoundRow, truth: StoredRow, document: Document) -> Judgem
     return Judgement(Standing.TRUE, late=late)
 
 
-def judge_unknown(found: FoundRow, chain: EpochChain, me: bytes, now: Now) -> Judgement:
-    """Judge a row under an id that we have not proven. It may be true: others know more."""
+def judge_unknown(
+    found: FoundRow, chain: EpochChain, protocols: frozenset[int], me: bytes, now: Now
+) -> Judgement:
+    """Judge a row under an id that we have not proven. It may be true: others know more.
+
+    `protocols` are those by whose rules we can judge; by others' a true row may look false.
+    """
     document = _find_document(found.claim, chain)
     if document is None:
         return Judgement(Standing.UNKNOWN_EPOCH, "epoch_unknown")
+    if document.protocol not in protocols:
+        return Judgement(Standing.UNKNOWN_EPOCH, "protocol_unknown")
     try:
         verify_row(found.claim, document)
     except UnprovenError as error:

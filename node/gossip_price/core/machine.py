@@ -197,7 +197,7 @@ class Machine:
         #: Proven ids of closed rounds that a peer gave us: others have stored them long ago.
         self._caught_up: set[bytes] = set()
         self._writing = Writing(me, self.get_writers)
-        self._audit = Audit(me, self._writing, self._is_unsettled)
+        self._audit = Audit(me, self._writing, self._is_unsettled, protocols)
         self._store_trouble = ""
         self._sequence = 0
         self._beat_ms = self._quiet_ms = now.mono_ms + HEARTBEAT_MS // 5
@@ -379,10 +379,8 @@ class Machine:
         if document is not self._in_force:
             self._in_force = document
             self._note(NoteKind.EPOCH_ENTERED, round=start, id=document.hash, count=document.epoch)
-        if document.protocol not in self._protocols:
-            return
         is_member = self._me in document.index_by_address
-        for terms in document.pairs:
+        for terms in document.pairs if document.protocol in self._protocols else ():
             round_ = self._get_round(document, terms.pair, start)
             jitter = compute_jitter_ms(
                 self._me, start, min(OBSERVE_JITTER_MS, document.interval * 50)
@@ -971,7 +969,7 @@ class Machine:
         self._note(NoteKind.ANSWERED, count=len(entries), author=reply.peer)
 
     def _recall(self, ids: tuple[bytes, ...], what_for: _Late | _Reply) -> None:
-        self._recall_token -= 1
+        self._recall_token += 1
         self._recalls[self._recall_token] = what_for
         self._effects.append(ev.Recall(self._recall_token, ids))
 

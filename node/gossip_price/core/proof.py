@@ -137,12 +137,6 @@ def check_report(report: Report, document: Document) -> None:
     """
     if report.epoch != document.hash:
         _fail("epoch_mismatch", f"the report names epoch 0x{report.epoch.hex()}")
-    if document.protocol not in PROTOCOLS_KNOWN:
-        _fail(
-            "protocol_unknown",
-            f"epoch {document.epoch} has protocol {document.protocol}, whose rules this version"
-            " does not know; remedy: a newer version of gossip-price",
-        )
     terms = document.terms_by_pair.get(report.pair)
     if terms is None:
         _fail("pair_unknown", f"epoch {document.epoch} has no pair {report.pair}")
@@ -204,7 +198,10 @@ class EpochBook:
         return epoch in self._documents
 
     def find(self, epoch: bytes) -> Document:
-        """Return the document with this hash. Raises UnprovenError (unknown, not vouched for)."""
+        """Return the document with this hash. Raises UnprovenError.
+
+        Unknown, not vouched for, or of a protocol whose rules this version cannot judge by.
+        """
         document = self._documents.get(epoch)
         if document is None:
             _fail("epoch_unknown", f"no document with the hash 0x{epoch.hex()} is known")
@@ -213,6 +210,12 @@ class EpochBook:
                 "epoch_untrusted",
                 f"epoch {document.epoch} (0x{epoch.hex()}) is neither a trusted one nor before "
                 "one: trust its hash, or a later one's, if you have it from its members",
+            )
+        if document.protocol not in PROTOCOLS_KNOWN:
+            _fail(
+                "protocol_unknown",
+                f"epoch {document.epoch} has protocol {document.protocol}, whose rules this version"
+                " does not know; remedy: a newer version of gossip-price",
             )
         return document
 

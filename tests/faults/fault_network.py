@@ -1,0 +1,237 @@
+"""A network under test and all that is left of it: facts, table, journals, words on the wire.
+
+What real nodes (`real_network`) and quick ones (`island`) have in common. Waiting is always for
+something that is seen to happen, with a deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+import asyncpg
+
+from faults.history import Disturbance, History, Verdict, judge
+from faults.journal_file import read_journal
+from faults.postgres_proxy import PostgresProxy
+from faults.recorder import Fact, Facts
+from faults.table import read_table
+from gossip_price.adapters.postgres.embedded import EmbeddedPostgres
+from gossip_price.network.document import Document
+
+T = TypeVar("T")
+
+#: Generous: a loaded machine is slow, a broken network never gets there.
+DEADLINE_S: Final = 120.0
+_POLL_S: Final = 0.05
+#: A test's thread that wakes this late shows a machine too busy to promise rounds in time.
+_STALL_S: Final = 1.0
+_FOREVER_MS: Final = 1 << 52
+_numbers = itertools.count(1)
+
+
+class Life(Protocol):
+    """A process of one node."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def is_running(self) -> bool: ...
+
+    def wait(self, seconds: float) -> None:
+        """Wait for its end. Raises TimeoutError."""
+
+
+class FaultNetwork:
+    """Nodes by their index in the roster, one database, and a proxy before it.
+
+    `to_true_ms` makes monotonic nanoseconds of this machine the network's time.
+    """
+
+    documents: tuple[Document, ...]
+    journals: dict[int, Path]
+
+    def __init__(self, place: Path, server: EmbeddedPostgres, template: str) -> None:
+        self.place = place
+        self.server = server
+        (place / "facts").mkdir()
+        self.facts = Facts(place / "facts")
+        self.database = f"faults_{next(_numbers)}"
+        _administer(server, f"CREATE DATABASE {self.database} TEMPLATE {template}")
+        self.proxy = PostgresProxy(place / "pg", lambda: server.get_url(self.database))
+        self.lives: dict[int, Life] = {}
+        self.life_counts: dict[int, int] = {}
+        self.disturbances: list[Disturbance] = []
+        self.removed: list[tuple[int, tuple[bytes, ...]]] = []
+        self.calm_ms: int | None = None
+        self._stalls = threading.Event()
+        threading.Thread(target=self._watch_machine, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """The database without the proxy, for looking at it and for tampering."""
+        return self.server.get_url(self.database)
+
+    def to_true_ms(self, ns: int) -> int:
+        return ns // 1_000_000 + round((time.time() - time.monotonic()) * 1000)
+
+    def now_ms(self) -> int:
+        """Return the network's time."""
+        return self.to_true_ms(time.monotonic_ns())
+
+    # --- waiting ------------------------------------------------------------------------------
+
+    def mark(self) -> int:
+        """Return how many facts there are, to look at what comes after."""
+        self.facts.read()
+        return len(self.facts.all)
+
+    def wait_for(
+        self,
+        found: Callable[[list[Fact]], T],
+        what: str,
+        *,
+        after: int = 0,
+        deadline_s: float = DEADLINE_S,
+    ) -> T:
+        """Return what `found` makes of the facts since `after` as soon as that is true."""
+        end = time.monotonic() + deadline_s
+        while True:
+            self.facts.read()
+            result = found(self.facts.all[after:])
+            if result:
+                return result
+            self.check_alive()
+            if time.monotonic() > end:
+                raise AssertionError(f"no {what} within {deadline_s:.0f} s\n{self.tell_logs()}")
+            time.sleep(_POLL_S)
+
+    def wait_for_told(self, kind: str, count: int = 1, *, node: int | None = None,
+                      after: int = 0, deadline_s: float = DEADLINE_S) -> list[Fact]:  # fmt: skip
+        """Return the notes of this kind since `after`, once there are `count` (at `node`)."""
+
+        def find(facts: list[Fact]) -> list[Fact]:
+            told = get_told(facts, kind, node)
+            return told if len(told) >= count else []
+
+        where = "" if node is None else f" at node {node}"
+        what = f"{count} × {kind}{where}"
+        return self.wait_for(find, what, after=after, deadline_s=deadline_s)
+
+    def check_alive(self) -> None:
+        """Raise if a process ended that nobody ended."""
+
+    def tell_logs(self) -> str:
+        """Return the last words of every node."""
+        parts = []
+        for path in sorted(self.place.glob("*.log")):
+            parts.append(f"--- {path.name}\n{path.read_text(errors='replace')[-1500:]}")
+        return "\n".join(parts)
+
+    # --- faults and their end -----------------------------------------------------------------
+
+    @contextmanager
+    def disturbed(self, kind: str, *nodes: int) -> Iterator[None]:
+        """Say that within this block nothing is promised of these nodes (none: of all)."""
+        start_ms = self.now_ms()
+        try:
+            yield
+        finally:
+            self.disturbances.append(Disturbance(start_ms, self.now_ms(), kind, nodes))
+
+    def calm_down(self, deadline_s: float = DEADLINE_S) -> None:
+        """Nothing goes wrong from now on: wait until all that was proven stands in the table."""
+        # Two rounds more: what the last fault has touched is over then.
+        document = self.documents[-1]
+        before_ms = self.now_ms() + 2 * document.interval * 1000
+        self.wait_for(lambda _: self.now_ms() >= before_ms, "time")
+        self.calm_ms = self.now_ms()
+        proven = self._find_proven()
+        end = time.monotonic() + deadline_s
+        while time.monotonic() < end:
+            missing = proven - {row.row.id for row in read_table(self.url)}
+            if not missing:
+                return
+            self.check_alive()
+            time.sleep(0.3)
+        # Not raised here: the checkers say which, and at whom.
+
+    def finish(self) -> Verdict:
+        """End all nodes, and let all checkers look at what is left."""
+        self.disturbances.append(Disturbance(self.now_ms(), _FOREVER_MS, "the end"))
+        self.end_nodes()
+        return judge(self.get_history())
+
+    def get_history(self) -> History:
+        """Return all that is left."""
+        self.facts.read()
+        return History(
+            documents=self.documents,
+            facts=list(self.facts.all),
+            rows=read_table(self.url),
+            journals={node: path for node, path in self.journals.items() if path.exists()},
+            statements=[list(texts) for texts in self.proxy.statements],
+            to_true_ms=self.to_true_ms,
+            disturbances=list(self.disturbances),
+            calm_ms=self.calm_ms,
+            removed=list(self.removed),
+        )
+
+    def end_nodes(self) -> None:
+        """Ask every process to leave, and wait for it."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        self._stalls.set()
+        self.proxy.close()
+        if self.server.pid is not None:
+            _administer(self.server, f"DROP DATABASE IF EXISTS {self.database} WITH (FORCE)")
+
+    def _find_proven(self) -> set[bytes]:
+        self.facts.read()
+        proven = {fact.values[3] for fact in get_told(self.facts.all, "proven")}
+        assert self.calm_ms is not None
+        for path in self.journals.values():
+            if not path.exists():
+                continue
+            for id_, (claim, *_) in read_journal(path).proven.items():
+                law = self.documents[-1]
+                if (claim.round + law.interval + law.skew) * 1000 <= self.calm_ms:
+                    proven.add(id_)
+        return proven
+
+    def _watch_machine(self) -> None:
+        while not self._stalls.is_set():
+            before = time.monotonic_ns()
+            self._stalls.wait(_STALL_S / 4)
+            now = time.monotonic_ns()
+            if now - before > _STALL_S * 1e9:
+                span = self.to_true_ms(before), self.to_true_ms(now)
+                self.disturbances.append(Disturbance(*span, "a machine too busy"))
+
+
+def get_told(facts: list[Fact], kind: str, node: int | None = None) -> list[Fact]:
+    """Return the notes of one kind."""
+    return [
+        fact
+        for fact in facts
+        if fact.kind == "told" and fact.values[0] == kind and node in (None, fact.node)
+    ]
+
+
+def _administer(server: EmbeddedPostgres, statement: str) -> None:
+    async def run() -> None:
+        connection = await asyncpg.connect(server.get_url("postgres"))
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())

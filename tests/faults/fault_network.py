@@ -129,10 +129,10 @@ class FaultNetwork:
 
     def tell_logs(self) -> str:
         """Return the last words of every node."""
-        parts = []
-        for path in sorted(self.place.glob("*.log")):
-            parts.append(f"--- {path.name}\n{path.read_text(errors='replace')[-1500:]}")
-        return "\n".join(parts)
+        return "\n".join(
+            f"--- {path.name}\n{path.read_text(errors='replace')[-1500:]}"
+            for path in sorted(self.place.glob("*.log"))
+        )
 
     # --- faults and their end -----------------------------------------------------------------
 

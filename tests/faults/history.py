@@ -150,7 +150,7 @@ def _replay(history: History, watchers: Sequence[Watcher]) -> None:
                 writer = _find_writer(history.newest, what)
                 watcher.inserted(Moment(true_ms, true_ms, 0), writer, (what.row,))
             else:
-                watcher.removed(Moment(true_ms, true_ms, 0), what)
+                watcher.removed(Moment(true_ms, true_ms, 0), cast("tuple[bytes, ...]", what))
 
 
 def _with_ends(facts: list[Fact]) -> Iterable[Fact]:

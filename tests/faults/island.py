@@ -1,4 +1,4 @@
-"""A network of quick nodes: its roster, its lives, and kills that go on until every mark has some."""
+"""A network of quick nodes: its roster, its lives, and kills until every mark has had some."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Island(FaultNetwork):
         life = self.life_counts[node] = self.life_counts.get(node, 0) + 1
         order = IslandOrder(
             folder=self.place,
-            index=node,
+            node=node,
             life=life,
             documents=tuple(document.canonical for document in self.documents),
             secret=self.network.signing_secrets[node],

@@ -49,7 +49,7 @@ class IslandOrder(NamedTuple):
     """What a quick node needs to know. `anchor` is (monotonic ns, wall ms) of the same moment."""
 
     folder: Path
-    index: int
+    node: int
     life: int
     documents: tuple[bytes, ...]
     secret: bytes
@@ -129,7 +129,8 @@ class DatagramTransport:
             raise RequestError("unconnected", "nobody is there")
         try:
             async with asyncio.timeout(deadline_s):
-                return await future
+                answer: bytes = await future
+                return answer
         except TimeoutError:
             raise RequestError("timeout", "no answer") from None
         finally:
@@ -204,7 +205,7 @@ def run_forked(log: str, order: IslandOrder) -> None:
 async def _run(order: IslandOrder) -> None:
     clock = FastClock(order.anchor)
     eye = Eye(
-        Recorder(order.folder / "facts", order.index, order.life), clock, order.mark, order.crossing
+        Recorder(order.folder / "facts", order.node, order.life), clock, order.mark, order.crossing
     )
     watch(eye, WatchedDatagrams)
     eye.tell("began")
@@ -212,7 +213,7 @@ async def _run(order: IslandOrder) -> None:
     signer = WatchedSigner(order.secret)
     now = clock.now()
     journal = WatchedJournal(
-        order.folder / f"{order.index}.sqlite",
+        order.folder / f"{order.node}.sqlite",
         address=signer.address,
         network_id=chain.network_id,
         now_ms=now.wall_ms,
@@ -224,12 +225,12 @@ async def _run(order: IslandOrder) -> None:
     store = WatchedStore(lambda: order.database, dice=random.random)
     store.set_epochs(chain.documents)
     transport = WatchedDatagrams(
-        order.folder, order.index, tuple(member.peer_id for member in chain.newest.members)
+        order.folder, order.node, tuple(member.peer_id for member in chain.newest.members)
     )
     engine = Engine(
         WatchedTurns(machine, journal, signer),
         transport=transport,
-        source=FormulaSource(clock, order.index),
+        source=FormulaSource(clock, order.node),
         store=store,
         clock=clock,
         observers=(),

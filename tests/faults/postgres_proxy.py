@@ -95,14 +95,14 @@ class PostgresProxy:
 
 
 class _Wire:
-    def __init__(
-        self, proxy: PostgresProxy, client: socket.socket, server: socket.socket
-    ) -> None:
+    def __init__(self, proxy: PostgresProxy, client: socket.socket, server: socket.socket) -> None:
         self._proxy = proxy
         self._client = client
         self._server = server
         self._texts: list[str] = []
         self._swallow = False
+        self._parsed = ""
+        self._cut: str | None = None
 
     def carry_answers(self) -> None:
         with suppress(OSError):
@@ -131,17 +131,19 @@ class _Wire:
                 if self._cut == UNDER_WAY and frame[:1] == b"S":
                     return
 
-    _cut: str | None = None
-
     def _pass(self, frame: bytes) -> bool:
         """Look at a request; tell whether the wire holds."""
         kind = frame[:1]
-        if kind in (b"P", b"Q"):
-            name_end = frame.index(b"\0", 5) + 1 if kind == b"P" else 5
-            self._texts.append(frame[name_end : frame.index(b"\0", name_end)].decode())
-        elif kind == b"E" and self._texts and "INSERT INTO prices" in self._texts[-1]:
-            self._cut = self._proxy.take_cut()
-            self._swallow = self._cut == COMMITTED
+        if kind == b"Q":
+            self._texts.append(_read_text(frame, 5))
+        elif kind == b"P":
+            self._parsed = _read_text(frame, frame.index(b"\0", 5) + 1)
+        elif kind == b"E":
+            # What was only parsed was not done: asyncpg parses some statements twice.
+            self._texts.append(self._parsed)
+            if "INSERT INTO prices" in self._parsed:
+                self._cut = self._proxy.take_cut()
+                self._swallow = self._cut == COMMITTED
         # The Execute has been carried on; its Sync, which commits, never comes.
         return not (kind == b"S" and self._cut == ROLLED_BACK)
 
@@ -153,6 +155,10 @@ def _take_frame(buffer: bytes, *, started: bool) -> bytes:
         return b""
     end = head + int.from_bytes(buffer[head : head + 4], "big")
     return buffer[:end] if len(buffer) >= end else b""
+
+
+def _read_text(frame: bytes, start: int) -> str:
+    return frame[start : frame.index(b"\0", start)].decode()
 
 
 def _drop(each: socket.socket) -> None:

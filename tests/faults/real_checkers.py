@@ -72,7 +72,9 @@ class JournalsChecker(RealChecker):
                 over_ms = (claim.round + law.interval + law.skew) * 1000
                 is_due = self._calm_ms is not None and over_ms <= self._calm_ms
                 if is_due and id_ not in stored:
-                    self._blame(node, f"{id_.hex()[:8]} is proven in its journal, not stored", claim)
+                    self._blame(
+                        node, f"{id_.hex()[:8]} is proven in its journal, not stored", claim
+                    )
 
     def _check_votes(self, node: int, content: JournalContent) -> None:
         bound: dict[tuple[str, int, bytes], bytes] = {}
@@ -83,9 +85,7 @@ class JournalsChecker(RealChecker):
             key = (claim.pair, claim.round, claim.proposer if law.every_node else b"")
             first = bound.setdefault(key, id_)
             if first != id_:
-                self._blame(
-                    node, f"voted for {id_.hex()[:8]} and for {first.hex()[:8]}", claim
-                )
+                self._blame(node, f"voted for {id_.hex()[:8]} and for {first.hex()[:8]}", claim)
         votes = {id_ for _, id_, _ in content.votes}
         for id_ in self._signed.get(node, set()) - votes:
             if id_ in self._claims:

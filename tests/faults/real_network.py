@@ -79,7 +79,9 @@ class RealNetwork(FaultNetwork):
     def _start_all(self, network: LocalNetwork) -> None:
         http_port = find_free_ports(MEMBERS + 1)
         hub = self._get_spot("hub")
-        p2p = choose_ports(MEMBERS + 2, random.Random(), taken=range(http_port, http_port + MEMBERS + 1))
+        dice = random.Random()  # noqa: S311 - chooses ports, guards no secret
+        taken = range(http_port, http_port + MEMBERS + 1)
+        p2p = choose_ports(MEMBERS + 2, dice, taken)
         layout = Layout(http_port, tuple(p2p[:-1]), p2p[-1])
         environment = make_environment() | {"PYTHONPATH": f"{ROOT / 'node'}:{ROOT / 'tests'}"}
         environment |= {"PYTHONUNBUFFERED": "1"}
@@ -129,9 +131,7 @@ class RealNetwork(FaultNetwork):
             self.lives[node] = ProgramLife(command, environment, log)
         else:
             arguments = (self.facts.folder, node, life, mark, crossing)
-            self.lives[node] = ForkedLife(
-                watched_node.run_forked, environment, str(log), arguments
-            )
+            self.lives[node] = ForkedLife(watched_node.run_forked, environment, str(log), arguments)
 
     def wait_until_signing(self, node: int, after: int = 0) -> None:
         """Wait until a member has signed a report, its own or another's."""

@@ -31,13 +31,18 @@ FROM prices ORDER BY round, id
 """
 
 
-def read_table(url: str) -> list[TableRow]:
-    """Return every row, by round."""
+def read_table(url: str, *tampering: str) -> list[TableRow]:
+    """Return every row, by round; as it would be after these statements, which leave no trace."""
 
     async def read() -> list[asyncpg.Record]:
         connection = await asyncpg.connect(url)
         try:
+            transaction = connection.transaction()
+            await transaction.start()
+            for statement in tampering:
+                await connection.execute(statement)
             rows: list[asyncpg.Record] = await connection.fetch(_ROWS)
+            await transaction.rollback()
             return rows
         finally:
             await connection.close()
@@ -63,9 +68,7 @@ def _to_table_row(record: asyncpg.Record) -> TableRow:
     words = [record["report"][start : start + 32] for start in range(0, 256, 32)]
     # typeHash, epoch, keccak(pair), round, price, decimals, observedAt, proposer.
     round_, price, decimals, observed_at = (int.from_bytes(word, "big") for word in words[3:7])
-    claim = Claim(
-        words[1], record["pair"], round_, price, decimals, observed_at, words[7][12:]
-    )
+    claim = Claim(words[1], record["pair"], round_, price, decimals, observed_at, words[7][12:])
     signatures = tuple(
         (_unhex(each["signer"]), _unhex(each["signature"]))
         for each in json.loads(record["sign_data"])

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import random
+import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +26,7 @@ from faults.journal_file import read_journal
 from faults.postgres_proxy import PostgresProxy
 from faults.recorder import Fact, Facts
 from faults.table import read_table
+from faults.watched import SIGN_MARKS, STORE_MARKS
 from gossip_price.adapters.postgres.embedded import EmbeddedPostgres
 from gossip_price.network.document import Document
 
@@ -33,6 +38,8 @@ _POLL_S: Final = 0.05
 #: A test's thread that wakes this late shows a machine too busy to promise rounds in time.
 _STALL_S: Final = 1.0
 _FOREVER_MS: Final = 1 << 52
+MARKS: Final = SIGN_MARKS + STORE_MARKS
+ANYWHERE: Final = "anywhere: its mark did not come"
 _numbers = itertools.count(1)
 
 
@@ -70,6 +77,7 @@ class FaultNetwork:
         self.disturbances: list[Disturbance] = []
         self.removed: list[tuple[int, tuple[bytes, ...]]] = []
         self.calm_ms: int | None = None
+        self._dooms: dict[int, str] = {}
         self._stalls = threading.Event()
         threading.Thread(target=self._watch_machine, daemon=True).start()
 
@@ -126,6 +134,8 @@ class FaultNetwork:
 
     def check_alive(self) -> None:
         """Raise if a process ended that nobody ended."""
+        for node, life in self.lives.items():
+            assert life.is_running(), f"node {node} has ended\n{self.tell_logs()}"
 
     def tell_logs(self) -> str:
         """Return the last words of every node."""
@@ -144,6 +154,60 @@ class FaultNetwork:
             yield
         finally:
             self.disturbances.append(Disturbance(start_ms, self.now_ms(), kind, nodes))
+
+    def begin(self, node: int, mark: str | None = None, crossing: int = 1) -> None:
+        """Start a life of a node; it ends at that crossing of the mark."""
+        raise NotImplementedError
+
+    def kill(self, node: int) -> None:
+        """SIGKILL, wherever it is."""
+        life = self.lives[node]
+        if life.is_running():
+            os.kill(life.pid, signal.SIGKILL)
+            life.wait(DEADLINE_S)
+
+    def heal(self) -> None:
+        """Give every node a life that nobody ends."""
+        for node in self.journals:
+            self.kill(node)
+            self.begin(node)
+
+    def kill_at_marks(self, dice: random.Random, *, each: int, doomed_s: float,
+                      deadline_s: float) -> Counter[str]:  # fmt: skip
+        """Kill nodes at marks until each has had its share; return how many kills each had.
+
+        Who has not come to its mark after `doomed_s` is killed wherever it is, and takes another.
+        """
+        kills: Counter[str] = Counter(dict.fromkeys(MARKS, 0))
+        end = time.monotonic() + deadline_s
+        due = dict.fromkeys(self.journals, 0.0)
+        for node in due:
+            self._begin_doomed(node, kills, dice)
+            due[node] = time.monotonic() + doomed_s
+        while min(kills[mark] for mark in MARKS) < each:
+            for fact in self.facts.read():
+                if fact.kind == "killed":
+                    kills[fact.values[0]] += 1
+            for node, life in list(self.lives.items()):
+                if life.is_running() and time.monotonic() > due[node]:
+                    self.kill(node)
+                    kills[ANYWHERE] += 1
+                if not life.is_running():
+                    self._begin_doomed(node, kills, dice)
+                    due[node] = time.monotonic() + doomed_s
+            if time.monotonic() > end:
+                raise AssertionError(f"kills so far: {kills}\n{self.tell_logs()}")
+            time.sleep(0.01)
+        return kills
+
+    def _begin_doomed(self, node: int, kills: Counter[str], dice: random.Random) -> None:
+        """Begin a life that ends at one of the marks with the fewest kills."""
+        taken = {mark for other, mark in self._dooms.items() if other != node}
+        # Half of them on the way to the table, where only one at a time goes.
+        marks = dice.choice((SIGN_MARKS, STORE_MARKS))
+        mark = min(marks, key=lambda each: (kills[each] + (each in taken), dice.random()))
+        self._dooms[node] = mark
+        self.begin(node, mark, dice.choice((1, 1, 2, 3)) if mark in SIGN_MARKS else 1)
 
     def calm_down(self, deadline_s: float = DEADLINE_S) -> None:
         """Nothing goes wrong from now on: wait until all that was proven stands in the table."""

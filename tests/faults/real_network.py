@@ -145,10 +145,6 @@ class RealNetwork(FaultNetwork):
         """Send a member a signal."""
         os.kill(self.lives[node].pid, number)
 
-    def check_alive(self) -> None:
-        for node, life in self.lives.items():
-            assert life.is_running(), f"node {node} has ended\n{self.tell_logs()}"
-
     def end_nodes(self) -> None:
         for life in self.lives.values():
             if life.is_running():

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Final
 
+from faults.fault_network import MARKS
 from faults.fault_table import report
-from faults.island import Island
-from faults.watched import SIGN_MARKS, STORE_MARKS
+from faults.island import DOOMED_S, Island
+from faults.real_network import RealNetwork
 from gossip_price.adapters.postgres.embedded import EmbeddedPostgres
 
-EACH = 15
+#: Kills at each of the fourteen marks: 210 at least; lives that do not come to theirs come on top.
+EACH: Final = 15
+#: A whole node needs to find the others, a round, its settling, a roll call and a turn in writing.
+REAL_DOOMED_S: Final = 30.0
 
 
 def test_killed_at_every_mark_nothing_is_lost_doubled_or_contradicted(
@@ -20,13 +25,32 @@ def test_killed_at_every_mark_nothing_is_lost_doubled_or_contradicted(
     dice = random.Random(20261125)  # noqa: S311 - a seed, not a secret
     island = Island(place, postgres, template)
     try:
-        kills = island.kill_at_marks(dice, each=EACH, deadline_s=240)
+        kills = island.kill_at_marks(dice, each=EACH, doomed_s=DOOMED_S, deadline_s=300)
         island.heal()
         island.calm_down()
         verdict = island.finish()
-        marks = len(SIGN_MARKS + STORE_MARKS)
-        total = sum(kills.values())
-        assert total >= 200
-        report("SIGKILL at a mark (quick node)", f"{total} at {marks} marks", verdict)
+        assert sum(kills.values()) >= 200
+        injected = f"{sum(kills.values())} at {len(MARKS)} marks"
+        report("SIGKILL at a mark, quick nodes", injected, verdict)
     finally:
         island.close()
+
+
+def test_whole_nodes_killed_at_every_mark_come_back_and_agree(
+    place: Path, postgres: EmbeddedPostgres, template: str
+) -> None:
+    """The same with libp2p, the price source and all that `gossip-price node` is."""
+    dice = random.Random(4)  # noqa: S311 - a seed, not a secret
+    network = RealNetwork(place, postgres, template)
+    try:
+        with network.disturbed("kills"):
+            kills = network.kill_at_marks(dice, each=1, doomed_s=REAL_DOOMED_S, deadline_s=300)
+            network.heal()
+            healed = network.mark()
+            for node in network.journals:
+                network.wait_until_signing(node, healed)
+        network.calm_down()
+        injected = f"{sum(kills.values())} at {len(MARKS)} marks"
+        report("SIGKILL at a mark, whole nodes", injected, network.finish())
+    finally:
+        network.close()

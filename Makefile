@@ -24,7 +24,7 @@ test: .venv/.ready ## every test that needs no cluster
 
 faults: .venv/.ready ## real processes, libp2p and Postgres through bad days (root; 10 minutes)
 	@scripts/check-fault-tools
-	@exec .venv/bin/python -m pytest tests/faults $(ARGS)
+	@exec .venv/bin/python tests/faults/run_all.py $(ARGS)
 
 sim: .venv/.ready ## simulate SEEDS bad days on all cores (1000; a failing seed tells its story)
 	@exec .venv/bin/gossip-price simulate --seeds $(SEEDS) --first $(FIRST) $(ARGS)

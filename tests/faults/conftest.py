@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from faults.fault_table import LINES, Line
+from faults.fault_table import LINES, format_table
 from gossip_price.adapters.postgres.embedded import EmbeddedPostgres
 from gossip_price.adapters.postgres.migrate import migrate
 
@@ -51,12 +51,6 @@ def template(postgres: EmbeddedPostgres) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not LINES:
-        return
-    terminalreporter.section("faults")
-    heads = Line("fault", "injected", "what held")
-    widths = [max(len(line[column]) for line in (heads, *LINES)) for column in (0, 1)]
-    for line in (heads, *LINES):
-        terminalreporter.write_line(
-            f"{line.fault:<{widths[0]}}  {line.injected:<{widths[1]}}  {line.held}"
-        )
+    if LINES:
+        terminalreporter.section("faults")
+        terminalreporter.write_line(format_table(LINES))

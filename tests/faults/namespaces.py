@@ -77,7 +77,8 @@ class Namespaces:
     def heal(self) -> None:
         """Let everything pass again."""
         for name in self._members():
-            self._nft(name, f"destroy table {_TABLE}", f"add table {_TABLE}")
+            # To delete what is not there is an error; to add what is there is none.
+            self._nft(name, f"add table {_TABLE}", f"delete table {_TABLE}")
 
     def _rule(self, name: str, rule: str) -> None:
         self._nft(

@@ -37,6 +37,7 @@ DEADLINE_S: Final = 120.0
 _POLL_S: Final = 0.05
 #: A test's thread that wakes this late shows a machine too busy to promise rounds in time.
 _STALL_S: Final = 1.0
+_WORTH_TELLING: Final = ("began", "killed", "told", "asked_to_write", "inserted", "penalized")
 _FOREVER_MS: Final = 1 << 52
 MARKS: Final = SIGN_MARKS + STORE_MARKS
 ANYWHERE: Final = "anywhere: its mark did not come"
@@ -138,11 +139,18 @@ class FaultNetwork:
             assert life.is_running(), f"node {node} has ended\n{self.tell_logs()}"
 
     def tell_logs(self) -> str:
-        """Return the last words of every node."""
-        return "\n".join(
-            f"--- {path.name}\n{path.read_text(errors='replace')[-1500:]}"
+        """Return what was last told, and the last words of every node."""
+        start = self.facts.all[0].ns if self.facts.all else 0
+        lines = [
+            f"{(fact.ns - start) / 1e9:8.2f} s node {fact.node} {fact.kind} {_shorten(fact.values)}"
+            for fact in self.facts.all
+            if fact.kind in _WORTH_TELLING
+        ]
+        logs = [
+            f"--- {path.name}\n{path.read_text(errors='replace')[-600:]}"
             for path in sorted(self.place.glob("*.log"))
-        )
+        ]
+        return "\n".join((*lines[-80:], *logs))
 
     # --- faults and their end -----------------------------------------------------------------
 
@@ -279,6 +287,11 @@ class FaultNetwork:
             if now - before > _STALL_S * 1e9:
                 span = self.to_true_ms(before), self.to_true_ms(now)
                 self.disturbances.append(Disturbance(*span, "a machine too busy"))
+
+
+def _shorten(values: tuple[object, ...]) -> str:
+    words = (value.hex()[:8] if isinstance(value, bytes) else str(value) for value in values)
+    return " ".join(words)[:160]
 
 
 def get_told(facts: list[Fact], kind: str, node: int | None = None) -> list[Fact]:

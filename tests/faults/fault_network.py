@@ -190,7 +190,7 @@ class FaultNetwork:
         end = time.monotonic() + deadline_s
         due = dict.fromkeys(self.journals, 0.0)
         for node in due:
-            self._begin_doomed(node, kills, dice)
+            self._begin_doomed(node, kills, each, dice)
             due[node] = time.monotonic() + doomed_s
         while min(kills[mark] for mark in MARKS) < each:
             for fact in self.facts.read():
@@ -201,19 +201,21 @@ class FaultNetwork:
                     self.kill(node)
                     kills[ANYWHERE] += 1
                 if not life.is_running():
-                    self._begin_doomed(node, kills, dice)
+                    self._begin_doomed(node, kills, each, dice)
                     due[node] = time.monotonic() + doomed_s
             if time.monotonic() > end:
                 raise AssertionError(f"kills so far: {kills}\n{self.tell_logs()}")
             time.sleep(0.01)
         return kills
 
-    def _begin_doomed(self, node: int, kills: Counter[str], dice: random.Random) -> None:
+    def _begin_doomed(self, node: int, kills: Counter[str], each: int, dice: random.Random) -> None:
         """Begin a life that ends at one of the marks with the fewest kills."""
         taken = {mark for other, mark in self._dooms.items() if other != node}
-        # Half of them on the way to the table, where only one at a time goes.
-        marks = dice.choice((SIGN_MARKS, STORE_MARKS))
-        mark = min(marks, key=lambda each: (kills[each] + (each in taken), dice.random()))
+        # Half of them on the way to the table, where only one at a time goes, while that is wanted.
+        kinds = [marks for marks in (SIGN_MARKS, STORE_MARKS)
+                 if min(kills[mark] for mark in marks) < each]  # fmt: skip
+        marks = dice.choice(kinds or [MARKS])
+        mark = min(marks, key=lambda mark: (kills[mark] + (mark in taken), dice.random()))
         self._dooms[node] = mark
         self.begin(node, mark, dice.choice((1, 1, 2, 3)) if mark in SIGN_MARKS else 1)
 

@@ -12,6 +12,7 @@ from faults.fault_network import get_told
 from faults.fault_table import report
 from faults.postgres_proxy import CUTS
 from faults.real_network import RealNetwork
+from faults.recorder import Fact
 from faults.table import execute
 from gossip_price.adapters.postgres.embedded import EmbeddedPostgres
 
@@ -37,6 +38,7 @@ def test_whatever_the_database_does_every_proven_row_is_stored_once(
                 network.wait_for(lambda _, n=done: len(network.proxy.cuts) > n, cut)  # type: ignore[misc]
                 network.wait_for_told("stored", after=before)
             for _ in range(3):
+                _wait_until_connected(network)
                 before = network.mark()
                 execute(network.url, _TERMINATE)
                 network.wait_for_told("store_down", 4, after=before)
@@ -56,6 +58,7 @@ def test_whatever_the_database_does_every_proven_row_is_stored_once(
 
 def _restart(network: RealNetwork, how: signal.Signals) -> None:
     """End the server in order (SIGINT) or without a checkpoint (SIGQUIT), and start it again."""
+    _wait_until_connected(network)
     before = network.mark()
     pid = network.server.pid
     assert pid is not None
@@ -70,3 +73,17 @@ def _restart(network: RealNetwork, how: signal.Signals) -> None:
     network.server.stop()
     network.server.start()
     network.wait_for_told("stored", 2, after=before)
+
+
+def _wait_until_connected(network: RealNetwork) -> None:
+    """Wait until every node's last word of the database is that it answers."""
+
+    def is_connected(_: list[Fact]) -> bool:
+        last = {
+            fact.node: fact.values[0]
+            for fact in network.facts.all
+            if fact.kind == "told" and fact.values[0] in ("store_up", "store_down")
+        }
+        return set(last.values()) == {"store_up"}
+
+    network.wait_for(is_connected, "connection of every node")

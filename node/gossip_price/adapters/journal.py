@@ -1,8 +1,8 @@
 """The journal: what this node must not forget, in one SQLite file that one process may hold.
 
 It keeps votes (what we signed, so that we never sign its opposite), proven entries, the highest
-round, and the peer book. It decides nothing but one thing: a second vote under one key is
-refused. It knows nothing of quorums, clocks or what the records are for.
+round, the newest epoch, and the peer book. It decides nothing but one thing: a second vote under
+one key is refused. It knows nothing of quorums, clocks or what the records are for.
 
 What `write` has returned from is on disk (WAL, synchronous=FULL); what it has refused changed
 nothing. It sees what the file system sees: a copy of the file put back later, or its `-wal`
@@ -24,6 +24,7 @@ import msgspec
 
 from gossip_price.adapters.owned import sync_folder
 from gossip_price.core.events import (
+    EpochRecord,
     Forget,
     ProvenRecord,
     Recollection,
@@ -32,6 +33,7 @@ from gossip_price.core.events import (
     StoredRecord,
     Vote,
 )
+from gossip_price.core.rows import Key
 from gossip_price.core.types import Entry, Report
 from gossip_price.ports import JournalError
 
@@ -112,6 +114,7 @@ class SqliteJournal:
                 for id_, *_, stored in rows
                 if stored
             ),
+            epoch=EpochRecord(meta["epoch"], meta["epoch_hash"]) if "epoch" in meta else None,
         )
 
     def write(self, records: Sequence[Record]) -> None:
@@ -131,6 +134,16 @@ class SqliteJournal:
         statement = f"{_SELECT_PROVEN} WHERE id IN ({marks}) ORDER BY id"
         with self._transaction(synced=False) as connection:
             rows = connection.execute(statement, tuple(ids)).fetchall()
+        return tuple(self._to_proven(row) for row in rows)
+
+    def read_proven_range(self, after: Key, limit: int) -> tuple[ProvenRecord, ...]:
+        """Return the first `limit` proven entries after (round, id), in that order.
+
+        Raises JournalError.
+        """
+        statement = f"{_SELECT_PROVEN} WHERE (round, id) > (?, ?) ORDER BY round, id LIMIT ?"
+        with self._transaction(synced=False) as connection:
+            rows = connection.execute(statement, (*after, limit)).fetchall()
         return tuple(self._to_proven(row) for row in rows)
 
     def load_peers(self) -> dict[str, tuple[str, ...]]:
@@ -190,6 +203,13 @@ class SqliteJournal:
                 )
             case RoundRecord(highest=highest):
                 _raise_meta(connection, "highest_round", highest)
+            case EpochRecord(epoch=epoch, hash=hash_):
+                # Not in a journal's first meta: older ones have none.
+                connection.executemany(
+                    "INSERT INTO meta VALUES (?, ?)"
+                    " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    [("epoch", epoch), ("epoch_hash", hash_)],
+                )
             case Forget(before_round=before_round):
                 _raise_meta(connection, "forgotten_before", before_round)
                 connection.execute("DELETE FROM votes WHERE round < ?", (before_round,))

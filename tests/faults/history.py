@@ -19,17 +19,20 @@ from faults.watched import to_message
 from gossip_price import crypto
 from gossip_price.network.document import Document
 from gossip_price.simulator.checkers import (
-    Checker,
     Evidence,
     Setting,
     Violation,
     make_checkers,
 )
+from gossip_price.simulator.checkers.agreement import AgreementChecker
+from gossip_price.simulator.checkers.late import LateChecker
 from gossip_price.simulator.checkers.liveness import Counts, LivenessChecker
 from gossip_price.simulator.facts import Claim, Moment, Row, Told, Watcher
 from gossip_price.simulator.run import make_law
 
 _NOBODY: Final = -1
+#: These judge what an hourly audit and slots of five minutes bring about; a test has no hour.
+_UNHURRIED: Final = (AgreementChecker, LateChecker)
 
 
 class Disturbance(NamedTuple):
@@ -102,8 +105,9 @@ def judge(history: History) -> Verdict:
         frozenset(),
         tuple(member.peer_id for member in document.members),
         document.addresses,
+        (frozenset(each.protocol for each in history.documents),) * len(document.members),
     )
-    checkers: list[Checker] = make_checkers(setting)
+    checkers = [each for each in make_checkers(setting) if not isinstance(each, _UNHURRIED)]
     real = make_real_checkers(setting)
     _replay(history, [*checkers, *real])
     contents = {node: read_journal(path) for node, path in history.journals.items()}
@@ -171,8 +175,12 @@ def _place_rows(history: History) -> Iterable[tuple[int, TableRow]]:
         if fact.kind == "asked_to_write":
             for id_, *_ in fact.values[0]:
                 asked.setdefault(id_, fact.ns)
+    removed = {id_: ns for ns, ids in history.removed for id_ in ids}
     for row in history.rows:
         yield asked.get(row.row.id, history.facts[0].ns), row
+        if row.row.id in removed:
+            # It stands there again: the audit has put it back.
+            yield removed[row.row.id] + 1, row
 
 
 def _find_writer(document: Document, row: TableRow) -> int:
@@ -211,6 +219,10 @@ def show(watcher: Watcher, fact: Fact, at: Moment) -> None:  # noqa: PLR0912  # 
         case "told":
             kind, pair, round_, id_, count, reason, author = values
             watcher.told(at, node, Told(kind, pair, round_, id_, count, reason, author))
+            if kind == "store_up":
+                watcher.connected(at, node)
+        case "corrected":
+            watcher.corrected(at, node, tuple(values[0]), tuple(values[1]))
         case "measured":
             watcher.inspected(at, node, make_measured(dict(values[0])), JournalContent())
 

@@ -98,6 +98,8 @@ class WatchedTurns(Turns):
             elif isinstance(event, ev.Observed):
                 seen = event.observation
                 self.eye.tell("observed", seen.pair, event.round, seen.price)
+            elif isinstance(event, ev.Corrected):
+                self.eye.tell("corrected", list(event.moved), list(event.inserted))
         outward = super().take(events, now)
         for effect in outward:
             match effect:

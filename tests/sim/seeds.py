@@ -17,7 +17,6 @@ FAILED: Final[dict[int, str]] = {
 FIRST_SEED_OF_MUTANT: Final[dict[str, int]] = {
     "count messages instead of members": 11,
     "never audit": 3,
-    "leave late signatures to the first writer alone": 2,
     "read while a write is under way": 5,
     "write as a herd after an outage": 6,
     "let a poison row hold its batch up": 10,

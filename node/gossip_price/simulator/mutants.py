@@ -591,7 +591,7 @@ MUTANTS: Final = (
     Mutant("drop late signatures", "late", _drop_late,
            _looking_at("loss", habits=("sign_late",))),
     Mutant("leave late signatures to the first writer alone", "late",
-           _leave_late_to_first_writer, _looking_at("loss", "partition", "database")),
+           _leave_late_to_first_writer, _looking_at("database", habits=("sign_late",))),
     Mutant("read while a write is under way", "cost", _read_while_writing,
            _looking_at("slowbase", habits=("sign_late",))),
     Mutant("audit all the time", "cost", _audit_all_the_time, _looking_at("tamper")),

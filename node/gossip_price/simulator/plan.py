@@ -94,11 +94,13 @@ def make_plan(seed: int, options: Options = Options()) -> Plan:  # noqa: B008 # 
     dice = Dice(seed, "plan")
     members = options.members or dice.pick((4, 4, 4, 4, 5, 7))
     mode = options.mode or dice.pick((Mode.ROUNDS, Mode.ROUNDS, Mode.ROUNDS, Mode.EVERY_NODE))
-    # Some days are long: only then are rounds closed, and a node away for hours.
-    is_long = options.long or dice.chance(_LONG_PERMILLE)
+    # Some days are long: only then are rounds closed, a node away for hours, trees worth a lie.
+    is_free = options.faults is None and not (options.habits or options.epochs or options.rounds)
+    is_long = options.long or (is_free and Dice(seed, "long").chance(_LONG_PERMILLE))
     interval = options.interval or dice.pick((300, 600) if is_long else (15, 15, 15, 15, 30, 60))
     rounds = options.rounds or dice.between(8, 16)
-    names = tuple(KINDS) if options.faults is None else options.faults
+    any_fault = tuple(kind for kind in KINDS if is_long or kind != "away")
+    names = any_fault if options.faults is None else options.faults
     may_change = bool(names) and options.members is None and members == 4
     changes = options.epochs or (may_change and dice.chance(250))
     wanted = draw_changes(members, interval, mode, dice) if changes else ()
@@ -107,7 +109,8 @@ def make_plan(seed: int, options: Options = Options()) -> Plan:  # noqa: B008 # 
     dated = tuple(dice.sample(range(nodes), 1)) if is_dated else ()
     faulty = compute_faulty_default(members)
     lying = dice.between(0, faulty) if options.liars and names and dice.chance(600) else 0
-    habits, lying = (options.habits, faulty) if options.habits else (HABITS, lying)
+    any_habit = tuple(habit for habit in HABITS if is_long or habit != "trees")
+    habits, lying = (options.habits, faulty) if options.habits else (any_habit, lying)
     liars = tuple(
         LiarPlan(node, tuple(dice.sample(habits, dice.between(1, 4))))
         for node in dice.sample(range(nodes), lying)

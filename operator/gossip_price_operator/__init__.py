@@ -1,0 +1,1 @@
+"""The operator: PriceNetwork resources in, Kubernetes objects out, and a status that tells the truth."""

@@ -1,8 +1,8 @@
 """Whether an object must be applied: it is not what we want, or not what we made of it. Pure.
 
 Two questions. Did we apply just this manifest (its hash is an annotation)? And does the object
-still say what we said? The server writes some values in its own spelling (`1000m` as `1`), and
-controllers fill in defaults: what differs right after our own apply is that, and no drift.
+still say what we said (`drift.holds`)? Where it does not right after our own apply, some other
+controller or the server itself insists on its own spelling: to apply again would be a hot loop.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from gossip_price_operator.drift import holds
 from gossip_price_operator.inputs import Manifest
 from gossip_price_operator.names import FIELD_MANAGER, GROUP
 from gossip_price_operator.resources.metadata import compute_hash
@@ -26,20 +27,9 @@ def add_applied_hash(manifest: Manifest) -> Manifest:
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
-def project(wanted: object, live: object) -> object:
-    """Return of `live` what `wanted` speaks of: the same keys, and lists whole in number."""
-    if isinstance(wanted, Mapping) and isinstance(live, Mapping):
-        return {key: project(value, live.get(key, _ABSENT)) for key, value in wanted.items()}
-    if isinstance(wanted, list | tuple) and isinstance(live, list | tuple):
-        if len(wanted) != len(live):
-            return list(live)
-        return [project(ours, theirs) for ours, theirs in zip(wanted, live, strict=True)]
-    return live
-
-
 def compute_shape(wanted: Manifest, live: Mapping[str, Any]) -> str:
     """Return a hash of how the server shows what we applied."""
-    return compute_hash(project(wanted, live))
+    return compute_hash(_project(wanted, live))
 
 
 def must_apply(wanted: Manifest, live: Mapping[str, Any] | None, known_shape: str | None) -> bool:
@@ -52,8 +42,12 @@ def must_apply(wanted: Manifest, live: Mapping[str, Any] | None, known_shape: st
     annotations = live.get("metadata", {}).get("annotations") or {}
     if annotations.get(APPLIED_HASH) != wanted["metadata"]["annotations"][APPLIED_HASH]:
         return True
-    shown = project(wanted, live)
-    return shown != _as_json(wanted) and compute_hash(shown) != known_shape
+    return is_drifted(wanted, live, known_shape)
+
+
+def is_drifted(wanted: Manifest, live: Mapping[str, Any], known_shape: str | None) -> bool:
+    """Tell whether somebody changed what we applied."""
+    return not holds(live, wanted) and compute_shape(wanted, live) != known_shape
 
 
 def is_ours(live: Mapping[str, Any]) -> bool:
@@ -62,9 +56,12 @@ def is_ours(live: Mapping[str, Any]) -> bool:
     return any(entry.get("manager") == FIELD_MANAGER for entry in managers)
 
 
-def _as_json(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {key: _as_json(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_as_json(inner) for inner in value]
-    return value
+def _project(wanted: object, live: object) -> object:
+    """Return of `live` what `wanted` speaks of: the same keys; lists of another length whole."""
+    if isinstance(wanted, Mapping) and isinstance(live, Mapping):
+        return {key: _project(value, live.get(key, _ABSENT)) for key, value in wanted.items()}
+    if isinstance(wanted, list | tuple) and isinstance(live, list | tuple):
+        if len(wanted) == len(live):
+            return [_project(ours, theirs) for ours, theirs in zip(wanted, live, strict=True)]
+        return list(live)
+    return live

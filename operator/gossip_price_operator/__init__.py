@@ -1,1 +1,1 @@
-"""The operator: PriceNetwork resources in, Kubernetes objects out, and a status that tells the truth."""
+"""The operator: PriceNetworks in, Kubernetes objects out, and a status that tells the truth."""

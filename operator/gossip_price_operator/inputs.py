@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from gossip_price.network.document import Member
+from gossip_price.network.planner import LEAD_S
 from gossip_price.network.spec_parts import NetworkSpec, PriceNetwork
 
 Manifest = dict[str, Any]
@@ -23,7 +24,7 @@ POSTGRES_PORT: Final = 5432
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose keys a Secret holds. `address` (EIP-55 text) is None for a bootstrap: it never signs."""
+    """Whose keys a Secret holds. `address` (EIP-55) is None for a bootstrap: it never signs."""
 
     secret_name: str
     peer_id: str
@@ -55,8 +56,8 @@ class Defaults:
     postgres_image: str = "postgres:17"
     image_pull_policy: str = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
-    #: Where the operator's own pods are, for the NetworkPolicy that lets it ask the nodes.
-    operator_namespace: str = "gossip-price-system"
+    #: A new epoch starts so many seconds after it was made: time for all to read it.
+    epoch_lead_s: int = LEAD_S
 
 
 @dataclass(frozen=True)

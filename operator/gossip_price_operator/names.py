@@ -60,7 +60,7 @@ def make_name(network: str, suffix: str, length_max: int = NAME_LENGTH_MAX) -> s
 
 
 def node(network: str, number: int) -> str:
-    """Return the name of a node's Deployment, of its identity Secret and of its journal's volume."""
+    """Return the name of a node's Deployment, identity Secret and journal volume."""
     return make_name(network, f"node-{number}")
 
 

@@ -27,6 +27,8 @@ class Workload:
     ready: int = 0
     #: The controller has seen the newest spec, else the counts are those of an older one.
     is_current: bool = True
+    #: Applying what is rendered would change its pods, though the hash is the same: edited by hand.
+    is_drifted: bool = False
     #: Why no pod gets ready, in the API's words ("ImagePullBackOff: …"), where it says so.
     trouble: str | None = None
 
@@ -38,7 +40,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class LastPrice:
-    """A proven price as a node tells of it: `price` in the quote currency, times in Unix seconds."""
+    """A proven price as a node tells of it: in the quote currency, times in Unix seconds."""
 
     pair: str
     price: str

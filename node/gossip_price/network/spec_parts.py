@@ -197,6 +197,11 @@ class AccessPart(Part):
         description="`Private`: only listed peer ids; `Open`: anyone may listen",
     )
     peers: PeersPart = Field(default=PeersPart(), description="peers beside our own nodes")
+    extra_egress: Annotated[tuple[dict[str, Any], ...], Listed, Field(max_length=32)] = Field(
+        default=(),
+        description="egress rules of a NetworkPolicy, for what nodes must reach beside peers,"
+        " Postgres, DNS and the ports of their price sources",
+    )
 
 
 class KeySecret(Part):

@@ -195,8 +195,9 @@ class Kube:
     ) -> Manifest | None:
         path = self._get_resource(kind).path(name=name, namespace=namespace)
         what = f"{method} {kind.kind} {namespace}/{name or ''}"
-        return await self._send(method, path + (f"/{subresource}" if subresource else ""), what,
-                                **params)
+        return await self._send(
+            method, path + (f"/{subresource}" if subresource else ""), what, **params
+        )
 
     async def _send(
         self, method: str, path: str, what: str, *, absent_ok: bool = False, **params: Any

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -48,20 +47,18 @@ class Leadership:
 
     async def wait_held(self) -> None:
         """Return once the lease is ours."""
-        await self._held.wait()
+        while not self.is_held:
+            self._held.clear()
+            await self._held.wait()
 
-    async def run(self, lost: Callable[[], None]) -> None:
-        """Acquire and renew for ever; call `lost` when it was ours and is not any more."""
+    async def run(self) -> None:
+        """Acquire and renew for ever."""
         while True:
             await self._attempt()
             if self.is_held:
-                if not self._held.is_set():
-                    log.info("this operator is the active one (%s)", self._identity)
                 self._held.set()
-            elif self._held.is_set():
-                log.warning("the lease is lost: this operator stops to act")
+            else:
                 self._held.clear()
-                lost()
             await asyncio.sleep(self._duration_s * _RENEW_EVERY)
 
     async def release(self) -> None:

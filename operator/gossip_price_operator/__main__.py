@@ -25,8 +25,6 @@ from gossip_price_operator.workers import Workers
 
 log = logging.getLogger("gossip_price_operator")
 
-#: The leader's loop looks this often whether the lease is still ours by our own clock.
-_WATCH_LEASE_S: Final = 0.5
 _BAD_SETTINGS: Final = 2
 
 
@@ -73,7 +71,7 @@ async def run(settings: Settings) -> None:
         await web.TCPSite(probes, settings.http_host, settings.http_port).start()
         try:
             await _run_until(
-                stop, leadership.run(), _lead(leadership, workers), _watch(settings, workers)
+                stop, leadership.run(), _lead(leadership, workers), _watch(settings, workers, stop)
             )
         finally:
             await workers.stop()
@@ -87,13 +85,12 @@ async def _lead(leadership: Leadership, workers: Workers) -> None:
         await leadership.wait_held()
         log.info("this operator is the active one")
         workers.start()
-        while leadership.is_held:
-            await asyncio.sleep(_WATCH_LEASE_S)
+        await leadership.wait_lost()
         log.warning("the lease is lost: this operator stops to act")
         await workers.stop()
 
 
-async def _watch(settings: Settings, workers: Workers) -> None:
+async def _watch(settings: Settings, workers: Workers, stop: asyncio.Event) -> None:
     """Watch the API with kopf; a passive operator watches too, so that it takes over at once."""
     kopf_settings = kopf.OperatorSettings()
     configure(kopf_settings, all_namespaces=not settings.namespaces)
@@ -104,16 +101,17 @@ async def _watch(settings: Settings, workers: Workers) -> None:
         clusterwide=not settings.namespaces,
         namespaces=settings.namespaces,
     )
+    # kopf takes the signals for itself: it returns when it was one of them.
+    stop.set()
 
 
 async def _run_until(stop: asyncio.Event, *parts: Coroutine[Any, Any, None]) -> None:
     """Return at a signal; raise what a part died of, because no part may end silently."""
-    stopped = asyncio.create_task(stop.wait())
-    tasks = [asyncio.create_task(part) for part in parts]
+    stopped = asyncio.create_task(_wait(stop))
+    tasks: list[asyncio.Task[None]] = [asyncio.create_task(part) for part in parts]
     try:
         await asyncio.wait((stopped, *tasks), return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
-            # kopf catches the signal too, and may be done with its end before we are told.
             if task.done() and not stop.is_set():
                 task.result()
                 raise RuntimeError("a part of the operator ended by itself")
@@ -121,6 +119,10 @@ async def _run_until(stop: asyncio.Event, *parts: Coroutine[Any, Any, None]) -> 
         for task in (stopped, *tasks):
             task.cancel()
         await asyncio.gather(stopped, *tasks, return_exceptions=True)
+
+
+async def _wait(stop: asyncio.Event) -> None:
+    await stop.wait()
 
 
 if __name__ == "__main__":

@@ -15,13 +15,18 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import aiohttp
-from kubernetes.aio import client as api_client
-from kubernetes.aio import config as api_config
+from kubernetes.aio import client as _client
+from kubernetes.aio import config as _config
+from kubernetes.aio import dynamic as _dynamic
 from kubernetes.aio.client.exceptions import ApiException
-from kubernetes.aio.dynamic import DynamicClient, Resource
 
 from gossip_price_operator.inputs import Manifest
 from gossip_price_operator.names import FIELD_MANAGER, GROUP, PLURAL
+
+# The package says that it is typed; these parts of it are not.
+api_client: Any = _client
+api_config: Any = _config
+dynamic: Any = _dynamic
 
 #: A request that takes longer is taken for lost: its connection may be dead without a word.
 REQUEST_TIMEOUT_S: Final = 30.0
@@ -94,7 +99,7 @@ class Kube:
     """A connection to one API server. Every call ends within REQUEST_TIMEOUT_S."""
 
     def __init__(self, api: Any) -> None:
-        self._client = DynamicClient(api)
+        self._client = dynamic.DynamicClient(api)
         self._resources: dict[Kind, Any] = {}
         #: When the API server answered last, whatever it said; the loop's time.
         self.answered_s = 0.0
@@ -226,7 +231,7 @@ class Kube:
     def _get_resource(self, kind: Kind) -> Any:
         if kind not in self._resources:
             group, _, version = kind.api_version.rpartition("/")
-            self._resources[kind] = Resource(
+            self._resources[kind] = dynamic.Resource(
                 prefix="apis" if group else "api",
                 group=group,
                 api_version=version,

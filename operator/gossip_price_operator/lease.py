@@ -51,6 +51,12 @@ class Leadership:
             self._held.clear()
             await self._held.wait()
 
+    async def wait_lost(self) -> None:
+        """Return once the lease is not ours any more, by our own clock at the latest."""
+        while self._renewed_s is not None and self.is_held:
+            ends_s = self._renewed_s + self._duration_s * _RENEW_DEADLINE
+            await asyncio.sleep(max(0.05, min(0.5, ends_s - self._get_time())))
+
     async def run(self) -> None:
         """Acquire and renew for ever."""
         while True:

@@ -32,7 +32,7 @@ from gossip_price_operator.health import HealthReader
 from gossip_price_operator.inputs import Capabilities, Database, Defaults, Inputs, Manifest
 from gossip_price_operator.kube import ConflictError, Kind, Kube, RefusedError
 from gossip_price_operator.made_once import Identities, ensure_database, ensure_identities
-from gossip_price_operator.observed import Observed, Trouble
+from gossip_price_operator.observed import Observed, Trouble, Workload
 from gossip_price_operator.plan import Desired, make_plan
 from gossip_price_operator.planned import Plan
 from gossip_price_operator.resources import render
@@ -229,15 +229,13 @@ class Reconciler:
         await gather_named(self._kube, gathered, [job])
         deployments = _by_number(gathered.find(k.DEPLOYMENT))
         pods = _group_by_number(gathered.pods)
-        bootstrap = gathered.get(k.STATEFUL_SET, names.bootstrap(name))
-        postgres = gathered.get(k.STATEFUL_SET, names.postgres(name))
         return Observed(
             nodes={
                 number: read_workload(live, pods.get(number, ()))
                 for number, live in deployments.items()
             },
-            bootstrap=bootstrap and read_workload(bootstrap, _of(gathered, names.BOOTSTRAP)),
-            postgres=postgres and read_workload(postgres, _of(gathered, names.POSTGRES)),
+            bootstrap=_read(gathered, names.bootstrap(name), names.BOOTSTRAP),
+            postgres=_read(gathered, names.postgres(name), names.POSTGRES),
             migration=read_job(gathered.get(*job)),
             health=await self._health.ask(find_addresses(gathered.pods)),
             file=look.file,
@@ -365,16 +363,14 @@ class Reconciler:
         """Return what there is after our own writes: what was just changed is not ready yet."""
         gathered, name = look.gathered, look.inputs.name
         pods = _group_by_number(gathered.pods)
-        bootstrap = gathered.get(k.STATEFUL_SET, names.bootstrap(name))
-        postgres = gathered.get(k.STATEFUL_SET, names.postgres(name))
         return replace(
             observed,
             nodes={
                 number: read_workload(live, pods.get(number, ()))
                 for number, live in _by_number(gathered.find(k.DEPLOYMENT)).items()
             },
-            bootstrap=bootstrap and read_workload(bootstrap, _of(gathered, names.BOOTSTRAP)),
-            postgres=postgres and read_workload(postgres, _of(gathered, names.POSTGRES)),
+            bootstrap=_read(gathered, names.bootstrap(name), names.BOOTSTRAP),
+            postgres=_read(gathered, names.postgres(name), names.POSTGRES),
             migration=read_job(gathered.get(k.JOB, get_migration_name(look.inputs))),
             file=plan.file,
         )
@@ -430,8 +426,12 @@ class Reconciler:
             found = await asyncio.gather(
                 *(self._kube.knows(kind) for kind in (k.POD_MONITOR, k.PROMETHEUS_RULE))
             )
-            cnpg = await self._kube.knows(k.CLUSTER_PG)
-            self._capabilities = (now_s, Capabilities(*found, cnpg, self._ip_family))
+            self._capabilities = (
+                now_s,
+                Capabilities(
+                    pod_monitor=found[0], prometheus_rule=found[1], ip_family=self._ip_family
+                ),
+            )
         return self._capabilities[1]
 
     @staticmethod
@@ -458,8 +458,10 @@ def _group_by_number(pods: Iterable[Manifest]) -> dict[int, list[Manifest]]:
     return grouped
 
 
-def _of(gathered: Gathered, component: str) -> list[Manifest]:
-    return [pod for pod in gathered.pods if get_labels(pod).get(names.COMPONENT) == component]
+def _read(gathered: Gathered, name: str, component: str) -> Workload | None:
+    live = gathered.get(k.STATEFUL_SET, name)
+    pods = [pod for pod in gathered.pods if get_labels(pod).get(names.COMPONENT) == component]
+    return None if live is None else read_workload(live, pods)
 
 
 def _tell_foreign(key: Key) -> Trouble:

@@ -21,7 +21,7 @@ from gossip_price.adapters.http import make_app, make_status_routes
 from gossip_price.adapters.http.server import AppServer
 from gossip_price.adapters.status import Self, StatusBoard
 from gossip_price.core.events import Note, NoteKind
-from gossip_price.network.document import NetworkFile
+from gossip_price.network.document import DocumentError, NetworkFile
 from gossip_price.network.epochs import EpochChain
 from gossip_price.network.keys import parse_secret
 from gossip_price_operator.resources.keys import read_identity
@@ -94,8 +94,7 @@ class Kubelet:
             await asyncio.sleep(_STEP_S)
 
     async def aclose(self) -> None:
-        for node in self.nodes.values():
-            await node.server.aclose()
+        await asyncio.gather(*(node.server.aclose() for node in self.nodes.values()))
         self.nodes.clear()
 
     async def step(self) -> None:
@@ -127,7 +126,9 @@ class Kubelet:
             text = (found.get("data") or {}).get("network.json")
             network = (found["metadata"].get("labels") or {}).get(_INSTANCE)
             if text and network and found["metadata"]["name"].endswith("-network"):
-                self.chains[network] = EpochChain(NetworkFile.parse(text).epochs)
+                # A node goes on with what it has where a file cannot be read.
+                with suppress(DocumentError):
+                    self.chains[network] = EpochChain(NetworkFile.parse(text).epochs)
 
     async def _run_deployment(self, deployment: Object) -> None:
         name = deployment["metadata"]["name"]

@@ -39,7 +39,8 @@ def main() -> int:
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     # kopf tells of each event that it hands on; we tell of what comes of them.
-    logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))
+    if settings.log_level != "debug":
+        logging.getLogger("kopf").setLevel(logging.WARNING)
     asyncio.run(run(settings))
     return 0
 
@@ -51,7 +52,10 @@ async def run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with (
         Kube.connect() as kube,
-        aiohttp.ClientSession(trust_env=False) as session,
+        # Nodes are asked once a minute: a connection kept open in between is of no use.
+        aiohttp.ClientSession(
+            trust_env=False, connector=aiohttp.TCPConnector(force_close=True, limit=0)
+        ) as session,
     ):
         reconciler = Reconciler(
             kube, HealthReader(session), settings.defaults, ip_family=settings.ip_family

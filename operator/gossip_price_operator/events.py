@@ -1,7 +1,8 @@
 """What a person should know of a network's life: events from one status to the next. Pure.
 
-An event is told once for each change: its name is made of what it says and since when, and a
-name that is taken stays as it is.
+An event is told once for each change: its name is made of its reason and of what was before, and
+a name that is taken stays as it is. So events go out before the status that they tell of: an
+operator that dies in between tells again what its next life would have told, once.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def _find_news(
         is_other = item["type"] == "Stalled" and not is_good and old is not None
         if is_turned or (is_other and old is not None and old["reason"] != item["reason"]):
             kind = "Normal" if is_good or _is_young(item, old) else "Warning"
-            since = item["lastTransitionTime"] + item["reason"]
+            # Since when it was otherwise: the same for a writer that was interrupted and its next.
+            since = f"{item['type']} {item['status']} {(old or {}).get('lastTransitionTime')}"
             yield kind, item["reason"], f"{item['type']}: {item['message']}", since
     old_epoch, epoch = before.get("epoch") or {}, after.get("epoch") or {}
     if epoch and epoch.get("hash") != old_epoch.get("hash"):
@@ -68,7 +70,7 @@ def _is_young(item: Mapping[str, Any], old: Mapping[str, Any] | None) -> bool:
 
 def _make_event(resource: Manifest, kind: str, reason: str, message: str, since: str) -> Manifest:
     metadata = resource["metadata"]
-    digest = compute_hash([metadata["uid"], reason, message, since], length=16)
+    digest = compute_hash([metadata["uid"], reason, since], length=16)
     return {
         "apiVersion": "v1",
         "kind": "Event",

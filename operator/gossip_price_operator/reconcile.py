@@ -410,12 +410,12 @@ class Reconciler:
         metadata = resource["metadata"]
         identity = {key: metadata[key] for key in ("name", "namespace", "uid")}
         head = {"apiVersion": resource["apiVersion"], "kind": resource["kind"]}
-        await self._kube.apply({**head, "metadata": identity, "status": status}, "status")
         for event in make_events({**resource, **head}, before, status):
             try:
                 await self._kube.create(event)
             except (ConflictError, RefusedError) as error:
                 log.debug("event not told: %s", error)
+        await self._kube.apply({**head, "metadata": identity, "status": status}, "status")
         return status
 
     # --- small answers --------------------------------------------------------------------

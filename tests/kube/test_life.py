@@ -170,7 +170,7 @@ async def test_what_a_person_should_know_is_an_event_once(
 async def test_a_paused_network_is_not_touched(
     cluster: Cluster, api: Api, kubelet: Kubelet, operator: Operator
 ) -> None:
-    await api.create("pricenetworks", make_network(interval="24h"))
+    await api.create("pricenetworks", make_network())
     await wait_ready(cluster, api)
     await api.change("pricenetworks", "eth", {"spec": {"paused": True}})
     await wait_condition(api, "Reconciling", "True", "Paused")

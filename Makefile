@@ -4,7 +4,7 @@
 # PYTHON=… names the interpreter that .venv is made with (3.11 to 3.13).
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sim mutants lint bench docs manifests clean
+.PHONY: help run test test-kube sim mutants lint bench docs manifests clean
 .DELETE_ON_ERROR:
 
 ARGS ?=
@@ -22,6 +22,9 @@ run: .venv/.ready ## run a whole network here: bootstrap, 4 nodes, Postgres (Ctr
 
 test: .venv/.ready ## every test that needs no cluster
 	@exec .venv/bin/python -m pytest $(ARGS)
+
+test-kube: .venv/.ready ## the operator on a real API server (needs KUBEBUILDER_ASSETS)
+	@exec .venv/bin/python -m pytest tests/kube $(ARGS)
 
 sim: .venv/.ready ## simulate SEEDS bad days on all cores (1000; a failing seed tells its story)
 	@exec .venv/bin/gossip-price simulate --seeds $(SEEDS) --first $(FIRST) $(ARGS)

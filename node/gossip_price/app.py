@@ -17,7 +17,7 @@ import structlog
 
 from gossip_price import __version__
 from gossip_price.adapters.clock import SystemClock
-from gossip_price.adapters.http import HttpServer
+from gossip_price.adapters.http import HttpServer, make_status_routes
 from gossip_price.adapters.journal import SqliteJournal
 from gossip_price.adapters.keyfiles import read_key
 from gossip_price.adapters.libp2p import LibP2pConfig, LibP2pTransport
@@ -27,6 +27,7 @@ from gossip_price.adapters.network_file import read_network
 from gossip_price.adapters.postgres.store import PostgresStore
 from gossip_price.adapters.signer import LocalSigner
 from gossip_price.adapters.sources import HttpPriceSource
+from gossip_price.adapters.status import BOOTSTRAP, Self, StatusBoard
 from gossip_price.core.machine import Machine
 from gossip_price.core.wire import is_well_formed
 from gossip_price.engine import Engine, Turns, watch_store
@@ -118,7 +119,16 @@ async def _run_bootstrap(
     )
     registry = make_registry()
     NodeMetrics(registry).add_transport(transport.get_counters, transport.get_peers)
-    http = HttpServer(str(settings.http_addr), BootstrapHealth(), registry)
+    health = BootstrapHealth()
+    board = StatusBoard(
+        Self(BOOTSTRAP, compute_peer_id(identity), None, __version__),
+        get_chain=lambda: chain,
+        get_peers=transport.get_peers,
+        find_problems=health.find_ready_problems,
+        wall_s=_read_wall_s,
+    )
+    routes = make_status_routes(board.tell)
+    http = HttpServer(str(settings.http_addr), health, registry, routes)
     await transport.start(lambda _author, _data: None)
     try:
         await http.start()
@@ -192,15 +202,29 @@ async def _run_peer(
     metrics.add_sources(source.get_counters)
     metrics.add_transport(transport.get_counters, transport.get_peers)
     notes = NoteLogger()
+    board = StatusBoard(
+        Self(
+            role.value,
+            compute_peer_id(identity),
+            None if settings.signing_key_file is None else format_address(signer.address),
+            __version__,
+        ),
+        get_chain=lambda: chain,
+        get_peers=transport.get_peers,
+        find_problems=lambda: health.find_ready_problems(),
+        wall_s=_read_wall_s,
+    )
     engine = Engine(
         Turns(machine, journal, signer),
         transport=transport,
         source=source,
         store=store,
         clock=clock,
-        observers=(metrics.observe, notes.observe),
+        observers=(metrics.observe, notes.observe, board.observe),
     )
-    http = HttpServer(str(settings.http_addr), NodeHealth(transport, machine, engine), registry)
+    health = NodeHealth(transport, machine, engine)
+    routes = make_status_routes(board.tell)
+    http = HttpServer(str(settings.http_addr), health, registry, routes)
     await transport.start(engine.deliver, engine.respond)
     running = asyncio.create_task(engine.run())
     try:
@@ -257,6 +281,10 @@ def _make_database_url(settings: Settings) -> Callable[[], str]:
         return url
 
     return read
+
+
+def _read_wall_s() -> int:
+    return SystemClock().now().wall_ms // 1000
 
 
 def _require(path: Path | None, name: str) -> Path:

@@ -151,7 +151,12 @@ class Kubelet:
         await self._write(
             "deployments",
             deployment,
-            {"replicas": 1, "updatedReplicas": 1, "readyReplicas": ready, "availableReplicas": ready},
+            {
+                "replicas": 1,
+                "updatedReplicas": 1,
+                "readyReplicas": ready,
+                "availableReplicas": ready,
+            },
         )
 
     async def _start(self, name: str, network: str, template: Object) -> FakeNode:

@@ -65,7 +65,8 @@ def make_inputs(
         nodes={number: make_identity(number, name) for number in range(count)},
         bootstraps={
             ordinal: Identity(
-                names.bootstrap_identity(name, ordinal), compute_peer_id(make_secret(2000 + ordinal))
+                names.bootstrap_identity(name, ordinal),
+                compute_peer_id(make_secret(2000 + ordinal)),
             )
             for ordinal in range(network.spec.bootstrap.replicas)
         },

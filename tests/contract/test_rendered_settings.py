@@ -133,7 +133,12 @@ def test_every_rendered_node_is_one_that_starts_and_is_a_member(case: str, tmp_p
         family = inputs.capabilities.ip_family
         assert settings.connection_addr == f"/{family}/{POD_IP[family]}/tcp/8000"
         assert settings.http_addr.port == 8080
-        assert urlsplit(settings.read_database_url() or "").port == inputs.database.port
+        url = urlsplit(settings.read_database_url() or "")
+        if inputs.spec.postgres.managed is not None:
+            assert url.hostname == f"{names.postgres(inputs.name)}.prices.svc"
+            assert (url.port, url.password) == (inputs.database.port, "p%2Fw")
+        else:
+            assert url.geturl() == URL
         assert settings.minimum_signer_count is None
         assert settings.signing_key_file is not None
         network = NetworkFile.parse(settings.network_file.read_bytes())

@@ -201,9 +201,7 @@ def test_shrinking_deactivates_then_drains_then_disconnects_and_deletes() -> Non
     at = second.start + 10
     plan, observed = settle_plan(desired, observed, at)
     assert (plan.remove, reasons(plan)) == ((), ["NodeDraining"])
-    proven = replace(
-        observed, health={n: make_health(at, proven_epoch=2) for n in observed.health}
-    )
+    proven = replace(observed, health={n: make_health(at, proven_epoch=2) for n in observed.health})
     assert make_plan(desired, proven, at).remove == ()
     settled = second.start + second.settle_cap + second.skew
     plan = make_plan(desired, proven, settled)

@@ -70,8 +70,7 @@ RULES: Mapping[str, Callable[[Manifest], object]] = {
         )
     ),
     "is probed, unless it ends by itself": lambda pod: (
-        is_job(pod)
-        or {"startupProbe", "livenessProbe", "readinessProbe"} <= set(container(pod))
+        is_job(pod) or {"startupProbe", "livenessProbe", "readinessProbe"} <= set(container(pod))
     ),
     "has time to end": lambda pod: is_job(pod) or pod["terminationGracePeriodSeconds"] >= 30,
     "is spread over machines": lambda pod: (
@@ -90,9 +89,11 @@ RULES: Mapping[str, Callable[[Manifest], object]] = {
         for volume in pod["volumes"]
         if "secret" in volume or "projected" in volume
     ),
-    "has no secret in its environment": lambda pod: not any(
-        "secretKeyRef" in str(variable) or "PASSWORD" == variable["name"]
-        for variable in container(pod)["env"]
+    "has no secret in its environment": lambda pod: (
+        not any(
+            "secretKeyRef" in str(variable) or "PASSWORD" == variable["name"]
+            for variable in container(pod)["env"]
+        )
     ),
 }
 
@@ -146,7 +147,9 @@ def test_no_pod_depends_on_the_document(case: str) -> None:
 def test_the_disruption_budget_spares_the_quorum(case: str, spare: int) -> None:
     budgets = [m for m in RENDERED[case] if m["kind"] == "PodDisruptionBudget"]
     (nodes,) = (
-        m["spec"] for m in budgets if m["spec"]["selector"]["matchLabels"][names.COMPONENT] == "node"
+        m["spec"]
+        for m in budgets
+        if m["spec"]["selector"]["matchLabels"][names.COMPONENT] == "node"
     )
     assert nodes["maxUnavailable"] == spare
 

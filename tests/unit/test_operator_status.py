@@ -148,9 +148,7 @@ def test_prices_that_stop_are_told_with_the_pairs() -> None:
         ({}, ("True", "Reachable")),
     ],
 )
-def test_the_database_is_told_as_it_is(
-    changes: dict[str, Any], expected: tuple[str, str]
-) -> None:
+def test_the_database_is_told_as_it_is(changes: dict[str, Any], expected: tuple[str, str]) -> None:
     assert said(tell(observe_running(DESIRED, **changes)), "PostgresReady") == expected
 
 

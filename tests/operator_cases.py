@@ -21,6 +21,7 @@ from gossip_price_operator.resources.node import make_node
 
 NETWORK_ID = bytes(range(32))
 START = 1_800_000_000
+PLAIN = Capabilities()
 DEFAULTS = Defaults(node_image="ghcr.io/gossip-price/node:0.1.0")
 
 
@@ -52,7 +53,7 @@ def make_inputs(
     *,
     name: str = "eth",
     identities: int | None = None,
-    capabilities: Capabilities = Capabilities(),
+    capabilities: Capabilities = PLAIN,
     database: Database | None = None,
 ) -> Inputs:
     network = parse_network(make_raw(name, spec))

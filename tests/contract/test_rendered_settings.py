@@ -1,4 +1,4 @@
-"""What the operator renders is read by the node's own parser, from the files that pods would have."""
+"""What the operator renders is read by the node's own parser, from files as pods have them."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from rendered import CASES, format_manifests, render_all  # noqa: E402 - found by the line above
+from rendered import CASES, format_manifests, render_all
 
 for name, inputs in CASES.items():
     file = Path(__file__).parent / "operator" / f"{name}.yaml"

@@ -91,7 +91,7 @@ RULES: Mapping[str, Callable[[Manifest], object]] = {
     ),
     "has no secret in its environment": lambda pod: (
         not any(
-            "secretKeyRef" in str(variable) or "PASSWORD" == variable["name"]
+            "secretKeyRef" in str(variable) or variable["name"] == "PASSWORD"
             for variable in container(pod)["env"]
         )
     ),

@@ -86,9 +86,8 @@ def test_a_transition_time_is_that_of_the_last_change_of_truth() -> None:
 def test_a_price_is_told_once_a_round_however_often_it_is_signed() -> None:
     observed = observe_running(DESIRED)
     three = {n: make_health(NOW) for n in range(4)}
-    for health in three:
-        price = replace(three[health].prices[0], signers=3)
-        three[health] = replace(three[health], prices=(price,))
+    for number, health in three.items():
+        three[number] = replace(health, prices=(replace(health.prices[0], signers=3),))
     first = tell(replace(observed, health=three))
     assert first["lastPrice"]["signers"] == 3
     assert compute_status(view(observed), NOW + 5, first) == first

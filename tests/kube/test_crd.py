@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,11 @@ import pytest
 import yaml
 
 from gossip_price.network.spec import parse_network, parse_yaml
-from gossip_price_operator.drift import holds
 from gossip_price_operator.plan import make_plan
 from gossip_price_operator.status import View, compute_status
 from kube_api import Api
 from kube_cluster import Cluster
 from operator_cases import START, make_desired, make_inputs, observe_running
-from rendered import CASES, render_all
 
 EXAMPLES = {
     file.name: file.read_text() for file in (Path(__file__).parents[2] / "examples").glob("*.yaml")
@@ -189,26 +186,3 @@ async def test_a_computed_status_is_taken_and_shown_in_the_columns(
     assert head.split("  ")[0] == "NAME"
     assert row.split()[:5] == ["eth", "True", "4", "3", "3001.12345678"]
     assert "REASON" in head
-
-
-@pytest.mark.parametrize("case", CASES)
-async def test_the_server_takes_every_rendered_object_and_knows_each_of_its_fields(
-    api: Api, case: str
-) -> None:
-    for manifest in render_all(CASES[case]):
-        if manifest["apiVersion"].startswith("monitoring."):
-            continue  # the Prometheus operator's kinds are not on this server
-        metadata = {**manifest["metadata"], "namespace": api.namespace}
-        placed = {**manifest, "metadata": metadata}
-        if placed["kind"] == "Secret" and "data" not in placed:
-            continue  # labels alone, for a Secret that is there
-        path = api.path(f"{manifest['kind'].lower()}s".replace("ys", "ies"), metadata["name"])
-        # Strict: a field that the server's OpenAPI schema doesn't know is an error.
-        answer = await api.client.patch(
-            path,
-            params={"fieldManager": "test", "fieldValidation": "Strict", "dryRun": "All"},
-            content=json.dumps(placed),
-            headers={"content-type": "application/apply-patch+yaml"},
-        )
-        assert answer.status_code in (200, 201), answer.text
-        assert holds(answer.json(), placed), "what the server makes of it would be drift"

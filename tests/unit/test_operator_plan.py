@@ -56,11 +56,12 @@ def test_a_node_without_identity_is_waited_for_and_nothing_is_changed() -> None:
 
 
 def test_a_paused_network_and_one_in_trouble_are_left_alone() -> None:
-    for desired, changes, reason in (
-        (want({"paused": True}), {}, "Paused"),
-        (want(), {"troubles": (Trouble("IdentityLost", "node 2: put it back"),)}, "IdentityLost"),
+    lost = Trouble("IdentityLost", "node 2: put it back")
+    for desired, troubles, reason in (
+        (want({"paused": True}), (), "Paused"),
+        (want(), (lost,), "IdentityLost"),
     ):
-        observed = observe_running(desired, **changes)
+        observed = observe_running(desired, troubles=troubles)
         plan = make_plan(desired, replace(observed, nodes={0: make_ready("old")}), NOW)
         assert (plan.apply, plan.remove, reasons(plan)) == ((), (), [reason])
         assert plan.file == observed.file
@@ -69,8 +70,8 @@ def test_a_paused_network_and_one_in_trouble_are_left_alone() -> None:
 # --- rolling --------------------------------------------------------------------------------
 
 
-def roll(desired: Desired, **changes: object) -> Observed:
-    observed = observe_running(desired, **changes)
+def roll(desired: Desired) -> Observed:
+    observed = observe_running(desired)
     return replace(observed, nodes=dict.fromkeys(observed.nodes, make_ready("old")))
 
 

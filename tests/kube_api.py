@@ -102,9 +102,7 @@ class Api:
         }
 
 
-async def eventually(
-    what: str, ask: Callable[[], Awaitable[Any]], deadline_s: float = 60
-) -> Any:
+async def eventually(what: str, ask: Callable[[], Awaitable[Any]], deadline_s: float = 60) -> Any:
     """Return the first true answer; fail with the last one at the deadline."""
     answer: Any = None
     try:

@@ -4,7 +4,7 @@
 # PYTHON=… names the interpreter that .venv is made with (3.11 to 3.13).
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kube sim mutants lint bench docs clean
+.PHONY: help run test test-kube sim mutants lint bench docs manifests clean
 .DELETE_ON_ERROR:
 
 ARGS ?=
@@ -12,9 +12,10 @@ SEEDS ?= 1000
 FIRST ?= 0
 PYTHON ?=
 export PYTHON
+CRD := crds/pricenetworks.gossip-price.io.yaml
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/.ready ## run a whole network here: bootstrap, 4 nodes, Postgres (Ctrl-C ends it)
 	@exec .venv/bin/gossip-price up $(ARGS)
@@ -43,10 +44,14 @@ bench: .venv/.ready ## what a real network costs for each stored price
 docs: .venv/.ready ## write the pages that are made from the code
 	.venv/bin/python -m gossip_price.settings_page docs/configuration.md
 
+manifests: .venv/.ready ## write the CRD, made from the classes that read a PriceNetwork
+	.venv/bin/python -m gossip_price_operator.crd >$(CRD).new
+	mv $(CRD).new $(CRD)
+
 clean: ## remove .venv and caches (not data/: that holds your network's keys and prices)
-	rm -rf .venv build dist *.egg-info node/*.egg-info
+	rm -rf .venv build dist *.egg-info node/*.egg-info operator/*.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find node tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find node operator tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Made anew when what it was made from changes.
 .venv/.ready: pyproject.toml constraints.txt scripts/check-prerequisites scripts/make-venv

@@ -195,7 +195,7 @@ def _run(log: Path, *command: str) -> Iterator[None]:
 async def _prepare(cluster: Cluster) -> None:
     async with cluster.make_client("admin") as client:
         async with asyncio.timeout(60):
-            while not await _is_ready(client):  # noqa: ASYNC110 - it starts, and tells nobody
+            while not await _is_ready(client):
                 await asyncio.sleep(0.1)
         crd = yaml.safe_load(find_crd().read_text())
         answer = await client.post(
@@ -211,8 +211,7 @@ async def _prepare(cluster: Cluster) -> None:
 
 
 def find_crd() -> Path:
-    (found,) = (Path(__file__).parents[1] / "crds").glob("*.yaml")
-    return found
+    return Path(__file__).parents[1] / "crds" / "pricenetworks.gossip-price.io.yaml"
 
 
 async def _is_ready(client: httpx.AsyncClient) -> bool:

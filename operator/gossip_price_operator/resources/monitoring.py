@@ -86,8 +86,8 @@ def make_rules(inputs: Inputs, interval_s: int, minimum_signers: int) -> Manifes
             f"gossip_price_journal_writable{{{nodes}}} == 0",
             after="1m",
             severity="warning",
-            summary="Node {{ $labels.gossip_price_io_node }} cannot write its journal and signs nothing.",
-            remedy="Its volume is full or broken: raise spec.nodes.storage.size or replace the volume.",
+            summary="Node {{ $labels.gossip_price_io_node }} signs nothing: its journal fails.",
+            remedy="The volume is full or broken: raise spec.nodes.storage.size or replace it.",
         ),
         _make_alert(
             "GossipPriceEquivocation",

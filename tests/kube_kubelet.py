@@ -68,13 +68,15 @@ class FakeNode:
 class Kubelet:
     """Plays the cluster in one namespace; what goes wrong is for the test to say.
 
-    `broken_images`: pods with such an image never start. `silent`: nodes (by Deployment) whose
+    `broken_images`: pods with such an image never start. `broken_jobs`:
+    Jobs with one do not end either. `silent`: nodes (by Deployment) whose
     HTTP nobody answers. `is_market_open`: whether rounds are agreed on.
     """
 
     def __init__(self, api: Api) -> None:
         self.api = api
         self.broken_images: set[str] = set()
+        self.broken_jobs = True
         self.silent: set[str] = set()
         self.is_market_open = True
         self.is_paused = False
@@ -219,7 +221,7 @@ class Kubelet:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         common = {"status": "True", "lastProbeTime": now, "lastTransitionTime": now}
         image = job["spec"]["template"]["spec"]["containers"][0]["image"]
-        if image in self.broken_images:
+        if self.broken_jobs and image in self.broken_images:
             return
         status = {
             "startTime": now,

@@ -7,8 +7,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 import kopf
@@ -48,8 +47,6 @@ def main() -> int:
 async def run(settings: Settings) -> None:
     """Run the operator's parts until a signal; raises what a part died of."""
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with (
         Kube.connect() as kube,
         # Nodes are asked once a minute: a connection kept open in between is of no use.
@@ -73,14 +70,20 @@ async def run(settings: Settings) -> None:
         )
         await probes.setup()
         await web.TCPSite(probes, settings.http_host, settings.http_port).start()
+        watching = asyncio.create_task(_watch(settings, workers, stop))
+        acting = [
+            asyncio.create_task(leadership.run()),
+            asyncio.create_task(_lead(leadership, workers)),
+        ]
         try:
-            await _run_until(
-                stop, leadership.run(), _lead(leadership, workers), _watch(settings, workers, stop)
-            )
+            await _wait_for_end(stop, watching, *acting)
         finally:
+            await _cancel(*acting)
             await workers.stop()
             await leadership.release()
             await probes.cleanup()
+            # Last: kopf takes every task that it finds at its end for a hung one of its own.
+            await _cancel(watching)
 
 
 async def _lead(leadership: Leadership, workers: Workers) -> None:
@@ -98,35 +101,42 @@ async def _watch(settings: Settings, workers: Workers, stop: asyncio.Event) -> N
     """Watch the API with kopf; a passive operator watches too, so that it takes over at once."""
     kopf_settings = kopf.OperatorSettings()
     configure(kopf_settings, all_namespaces=not settings.namespaces)
+
+    def take_signals() -> None:
+        # After kopf has taken them for itself: the lease has to be given back first.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
     await kopf.operator(
-        registry=make_registry(workers.mark),
+        registry=make_registry(workers.mark, take_signals),
         settings=kopf_settings,
         standalone=True,
         clusterwide=not settings.namespaces,
         namespaces=settings.namespaces,
     )
-    # kopf takes the signals for itself: it returns when it was one of them.
-    stop.set()
 
 
-async def _run_until(stop: asyncio.Event, *parts: Coroutine[Any, Any, None]) -> None:
+async def _wait_for_end(stop: asyncio.Event, *parts: asyncio.Task[None]) -> None:
     """Return at a signal; raise what a part died of, because no part may end silently."""
     stopped = asyncio.create_task(_wait(stop))
-    tasks: list[asyncio.Task[None]] = [asyncio.create_task(part) for part in parts]
     try:
-        await asyncio.wait((stopped, *tasks), return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            if task.done() and not stop.is_set():
-                task.result()
+        await asyncio.wait((stopped, *parts), return_when=asyncio.FIRST_COMPLETED)
+        for part in parts:
+            if part.done():
+                part.result()
                 raise RuntimeError("a part of the operator ended by itself")
     finally:
-        for task in (stopped, *tasks):
-            task.cancel()
-        await asyncio.gather(stopped, *tasks, return_exceptions=True)
+        await _cancel(stopped)
 
 
 async def _wait(stop: asyncio.Event) -> None:
     await stop.wait()
+
+
+async def _cancel(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 if __name__ == "__main__":

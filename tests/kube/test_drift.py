@@ -15,19 +15,20 @@ from kube_operator import Operator
 
 
 @pytest.mark.parametrize(
-    ("plural", "name"),
+    "what",
     [
-        ("services", "eth-nodes"),
-        ("services", "eth-bootstrap"),
-        ("poddisruptionbudgets", "eth-nodes"),
-        ("configmaps", "eth-network"),
-        ("deployments", "eth-node-2"),
-        ("statefulsets", "eth-bootstrap"),
+        "services/eth-nodes",
+        "services/eth-bootstrap",
+        "poddisruptionbudgets/eth-nodes",
+        "configmaps/eth-network",
+        "deployments/eth-node-2",
+        "statefulsets/eth-bootstrap",
     ],
 )
 async def test_a_deleted_object_comes_back(
-    cluster: Cluster, api: Api, kubelet: Kubelet, operator: Operator, plural: str, name: str
+    cluster: Cluster, api: Api, kubelet: Kubelet, operator: Operator, what: str
 ) -> None:
+    plural, name = what.split("/")
     await api.create("pricenetworks", make_network())
     await wait_ready(cluster, api)
     gone = (await api.get(plural, name))["metadata"]["uid"]

@@ -12,8 +12,15 @@ from kube_networks import make_network, wait_condition, wait_ready
 from kube_operator import Operator
 
 ALL = (
-    "Ready Reconciling Stalled PostgresReady BootstrapReady NodesReady PeersConnected PricesFlowing"
-).split()
+    "Ready",
+    "Reconciling",
+    "Stalled",
+    "PostgresReady",
+    "BootstrapReady",
+    "NodesReady",
+    "PeersConnected",
+    "PricesFlowing",
+)
 
 
 def count_reads(cluster: Cluster, namespace: str) -> int:

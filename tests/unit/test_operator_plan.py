@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+import gossip_price_operator.plan
 from gossip_price.network.document import NetworkFile
 from gossip_price.network.spec import make_network_file
 from gossip_price_operator.observed import JobState, Observed, Trouble, Workload
@@ -227,6 +228,17 @@ def test_no_epoch_follows_one_in_which_nothing_was_proven() -> None:
     assert len(plan.file.epochs) == 1
     assert reasons(plan) == ["EpochUnproven"]
     assert len(make_plan(desired, observed, NOW).file.epochs) == 2  # type: ignore[union-attr]
+
+
+def test_an_epoch_that_no_configmap_could_hold_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    desired = want({"pairs": [{"name": "BTC-USD"}]})
+    observed = observe_running(want())
+    assert observed.file is not None
+    monkeypatch.setattr(gossip_price_operator.plan, "FILE_BYTES_MAX", len(observed.file.encode()))
+    plan = make_plan(desired, observed, NOW)
+    assert plan.file is not None
+    assert len(plan.file.epochs) == 1
+    assert (reasons(plan), plan.waits[0].is_stalled) == (["RecordFull"], True)
 
 
 def test_newcomers_that_do_not_come_hold_up_nothing_else() -> None:

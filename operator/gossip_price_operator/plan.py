@@ -188,7 +188,7 @@ def _tell_full(file: NetworkFile) -> Wait:
     # Nodes take no file that lost an epoch they know: nobody goes back.
     return Wait(
         "RecordFull",
-        f"the {len(file.epochs)} epochs so far fill a ConfigMap, which holds {FILE_BYTES_MAX} bytes;"
+        f"{len(file.epochs)} epochs fill a ConfigMap, which holds {FILE_BYTES_MAX} bytes;"
         " remedy: go on in a PriceNetwork of another name; what is stored stays provable",
         is_stalled=True,
     )

@@ -4,7 +4,7 @@
 # PYTHON=… names the interpreter that .venv is made with (3.11 to 3.13).
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults sim mutants lint bench bench-catchup docs clean
+.PHONY: help run test test-kube faults sim mutants lint bench bench-catchup docs manifests clean
 .DELETE_ON_ERROR:
 
 ARGS ?=
@@ -12,6 +12,7 @@ SEEDS ?= 1000
 FIRST ?= 0
 PYTHON ?=
 export PYTHON
+CRD := crds/pricenetworks.gossip-price.io.yaml
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +26,9 @@ test: .venv/.ready ## every test that needs no cluster
 faults: .venv/.ready ## real processes, libp2p and Postgres through bad days (root; 10 minutes)
 	@scripts/check-fault-tools
 	@exec .venv/bin/python tests/faults/run_all.py $(ARGS)
+
+test-kube: .venv/.ready ## the operator on a real API server (needs KUBEBUILDER_ASSETS)
+	@exec .venv/bin/python -m pytest tests/kube $(ARGS)
 
 sim: .venv/.ready ## simulate SEEDS bad days on all cores (1000; a failing seed tells its story)
 	@exec .venv/bin/gossip-price simulate --seeds $(SEEDS) --first $(FIRST) $(ARGS)
@@ -47,10 +51,14 @@ bench-catchup: .venv/.ready ## what catching up costs, in questions and bytes
 docs: .venv/.ready ## write the pages that are made from the code
 	.venv/bin/python -m gossip_price.settings_page docs/configuration.md
 
+manifests: .venv/.ready ## write the CRD, made from the classes that read a PriceNetwork
+	.venv/bin/python -m gossip_price_operator.crd >$(CRD).new
+	mv $(CRD).new $(CRD)
+
 clean: ## remove .venv and caches (not data/: that holds your network's keys and prices)
-	rm -rf .venv build dist *.egg-info node/*.egg-info
+	rm -rf .venv build dist *.egg-info node/*.egg-info operator/*.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find node tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find node operator tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Made anew when what it was made from changes.
 .venv/.ready: pyproject.toml constraints.txt scripts/check-prerequisites scripts/make-venv

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from gossip_price import __version__
 from gossip_price.adapters.clock import SystemClock
-from gossip_price.adapters.http import HttpServer
+from gossip_price.adapters.http import HttpServer, make_status_routes
 from gossip_price.adapters.journal import SqliteJournal
 from gossip_price.adapters.keyfiles import read_key
 from gossip_price.adapters.libp2p import LibP2pConfig, LibP2pTransport
@@ -27,6 +28,7 @@ from gossip_price.adapters.network_file import NetworkWatch, read_network
 from gossip_price.adapters.postgres.store import PostgresStore
 from gossip_price.adapters.signer import LocalSigner
 from gossip_price.adapters.sources import HttpPriceSource
+from gossip_price.adapters.status import BOOTSTRAP, Self, StatusBoard
 from gossip_price.core.events import NetworkChanged
 from gossip_price.core.machine import Machine
 from gossip_price.core.wire import is_well_formed
@@ -123,7 +125,6 @@ async def _run_bootstrap(
     )
     registry = make_registry()
     NodeMetrics(registry).add_transport(transport.get_counters, transport.get_peers)
-    http = HttpServer(str(settings.http_addr), BootstrapHealth(), registry)
     watch = NetworkWatch(
         settings.network_file,
         network,
@@ -132,6 +133,16 @@ async def _run_bootstrap(
         take=lambda _chain: None,
         admit=transport.admit,
     )
+    health = BootstrapHealth()
+    board = StatusBoard(
+        Self(BOOTSTRAP, compute_peer_id(identity), None, __version__),
+        get_chain=lambda: watch.chain,
+        get_peers=transport.get_peers,
+        find_problems=health.find_ready_problems,
+        wall_s=_read_wall_s,
+    )
+    routes = make_status_routes(board.tell)
+    http = HttpServer(str(settings.http_addr), health, registry, routes)
     await transport.start(lambda _author, _data: None)
     watching = asyncio.create_task(watch.run())
     try:
@@ -194,20 +205,30 @@ async def _run_peer(
         learned=_make_learner(journal),
     )
     registry = make_registry()
-    metrics = NodeMetrics(registry, _list_pairs(chain))
-    metrics.set_simulated(source.simulated)
-    metrics.add_sources(source.get_counters)
-    metrics.add_transport(transport.get_counters, transport.get_peers)
+    metrics = _make_metrics(registry, chain, source, transport)
     notes = NoteLogger()
+    board = StatusBoard(
+        Self(
+            role.value,
+            compute_peer_id(identity),
+            None if settings.signing_key_file is None else format_address(signer.address),
+            __version__,
+        ),
+        get_chain=lambda: watch.chain,
+        get_peers=transport.get_peers,
+        find_problems=lambda: health.find_ready_problems(),  # noqa: PLW0108 - it is made later
+        wall_s=_read_wall_s,
+    )
     engine = Engine(
         Turns(machine, journal, signer),
         transport=transport,
         source=source,
         store=store,
         clock=clock,
-        observers=(metrics.observe, notes.observe),
+        observers=(metrics.observe, notes.observe, board.observe),
     )
-    http = HttpServer(str(settings.http_addr), NodeHealth(transport, machine, engine), registry)
+    health = NodeHealth(transport, machine, engine)
+    http = HttpServer(str(settings.http_addr), health, registry, make_status_routes(board.tell))
 
     def take(changed: EpochChain) -> None:
         find_roles(changed, address, peer_id, clock.now().wall_ms // 1000)
@@ -257,6 +278,20 @@ def _list_pairs(chain: EpochChain) -> list[str]:
     return [terms.pair for terms in chain.newest.pairs]
 
 
+def _make_metrics(
+    registry: CollectorRegistry,
+    chain: EpochChain,
+    source: HttpPriceSource,
+    transport: LibP2pTransport,
+) -> NodeMetrics:
+    """Return a member's metrics, which also show what the adapters count."""
+    metrics = NodeMetrics(registry, _list_pairs(chain))
+    metrics.set_simulated(source.simulated)
+    metrics.add_sources(source.get_counters)
+    metrics.add_transport(transport.get_counters, transport.get_peers)
+    return metrics
+
+
 def _configure(
     settings: Settings,
     network: NetworkFile,
@@ -294,6 +329,10 @@ def _make_database_url(settings: Settings) -> Callable[[], str]:
         return url
 
     return read
+
+
+def _read_wall_s() -> int:
+    return SystemClock().now().wall_ms // 1000
 
 
 def _require(path: Path | None, name: str) -> Path:

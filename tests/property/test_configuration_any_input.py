@@ -40,7 +40,22 @@ INNER = st.sampled_from(
         *("storage", "existing", "maxDeviation", "bootstrap", "url", "path"),
     ]
 )
-LIKELY = st.sampled_from(["ETH-USD", "10m", "coinbase", "Rounds", "1%", "0.1", 3, 4, 100, [], {}])
+LIKELY = st.sampled_from(
+    [
+        "ETH-USD",
+        "10m",
+        {"name": "coinbase"},
+        {"name": "ETH-USD"},
+        "Rounds",
+        "1%",
+        "0.1",
+        3,
+        4,
+        100,
+        [],
+        {},
+    ]
+)
 VALUES = st.recursive(
     st.one_of(LIKELY, SCALARS),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(INNER, inner, max_size=3)),

@@ -52,7 +52,7 @@ def test_any_sources_are_read_back_from_their_text(sources: list[Source]) -> Non
 
 def test_a_preset_is_written_by_its_name_and_a_changed_one_in_full() -> None:
     coinbase = PRESETS["coinbase"]
-    assert format_source(coinbase) == "coinbase"
+    assert format_source(coinbase) == {"name": "coinbase"}
     other = Source(coinbase.name, coinbase.url, coinbase.path)
     assert format_source(other) == {
         "name": "coinbase",

@@ -217,7 +217,7 @@ def test_secrets_are_in_no_repr(environ: Environ) -> None:
 
 def test_a_source_of_ones_own_is_json(environ: Environ) -> None:
     source = {"name": "mine", "url": "http://127.0.0.1:1/{pair}", "path": ["price"]}
-    given = json.dumps(["kraken", source | {"timePath": ["at"], "simulated": True}])
+    given = json.dumps([{"name": "kraken"}, source | {"timePath": ["at"], "simulated": True}])
     first, second = load_settings(environ | {"GP_SOURCES": given}).sources
     assert first is PRESETS["kraken"]
     assert (second.name, second.time_path, second.simulated) == ("mine", ("at",), True)
@@ -259,7 +259,7 @@ def test_what_kubernetes_says_of_a_service_named_gp_is_left_alone(
 def test_the_environment_wins_over_the_file(environ: Environ, tmp_path: Path) -> None:
     path = tmp_path / "node.yaml"
     path.write_text(
-        "GP_SOURCES: [coinbase, {name: own, url: 'http://127.0.0.1:1/', path: [price]}]\n"
+        "GP_SOURCES: [{name: coinbase}, {name: own, url: 'http://127.0.0.1:1/', path: [price]}]\n"
         "GP_MINSOURCES: 2\nGP_BOOTSTRAP: false\nGP_LOGLEVEL: debug\nGP_SOURCE_TIMEOUT: 4s\n"
         "GP_DATABASEURL:\n"
     )

@@ -150,7 +150,9 @@ def test_options_that_contradict_the_folder_are_each_named(tmp_path: Path) -> No
 
 
 def test_a_file_is_obeyed_and_options_win_over_it(tmp_path: Path) -> None:
-    file = write_resource(tmp_path / "n.yaml", {"pairs": ["BTC-USD"], "nodes": {"count": 7}})
+    file = write_resource(
+        tmp_path / "n.yaml", {"pairs": [{"name": "BTC-USD"}], "nodes": {"count": 7}}
+    )
     data = str(tmp_path / "data")
     network = take_network(parse("--data", data, "-f", str(file), "--nodes", "5"))
     document = network.file.epochs[0]
@@ -252,7 +254,9 @@ def test_every_nodes_environment_is_one_that_nodes_accept(tmp_path: Path) -> Non
 
 
 def test_the_feed_is_told_of_currencies_that_it_does_not_know(tmp_path: Path) -> None:
-    file = write_resource(tmp_path / "n.yaml", {"pairs": ["ETH-USD", "DOGE-USD"]})
+    file = write_resource(
+        tmp_path / "n.yaml", {"pairs": [{"name": "ETH-USD"}, {"name": "DOGE-USD"}]}
+    )
     network = take_network(parse("--data", str(tmp_path / "data"), "-f", str(file)))
     child = make_feed_child(COMMAND, {}, LAYOUT, network)
     assert child.command[2:] == ("--port", "21005", "--start", "DOGE-USD=100")

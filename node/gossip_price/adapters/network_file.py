@@ -73,6 +73,11 @@ class NetworkWatch:
         self._content: bytes | None = None
         self._trouble = ""
 
+    @property
+    def chain(self) -> EpochChain:
+        """The epochs known by now."""
+        return self._chain
+
     async def run(self) -> None:
         """Look again and again, until cancelled."""
         while True:

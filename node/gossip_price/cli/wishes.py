@@ -75,7 +75,7 @@ class Wishes:
             "spec.consensus.settle": options.settle,
             "spec.consensus.minimumSigners": _read_number(options.minimum_signers),
             "spec.consensus.mode": _MODES.get(options.mode),
-            "spec.pairs": options.pair,
+            "spec.pairs": options.pair and [{"name": pair} for pair in options.pair],
         }
         return cls({path: value for path, value in values.items() if value is not None})
 

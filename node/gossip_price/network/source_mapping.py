@@ -1,4 +1,4 @@
-"""A source as configurations write it: a preset's name, or a mapping. Read and written here. Pure.
+"""A source as configurations write it: a mapping, of a preset its name alone. Pure.
 
 One form for a PriceNetwork's `price.sources` and for `GP_SOURCES`: what is written is read back
 as the same source. Errors never repeat a URL, because it may hold somebody's API key. What a
@@ -8,48 +8,89 @@ source's fields may be is judged in `sources`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictStr, ValidationError
+from pydantic import (
+    BeforeValidator,
+    Field,
+    StrictBool,
+    StrictStr,
+    ValidationError,
+    WithJsonSchema,
+)
 
 from gossip_price.network.problems import collect_problems, make_hidden_error, show, suggest
-from gossip_price.network.sources import PRESETS, Source
+from gossip_price.network.sources import (
+    ECHOES_MAX,
+    NAME_PATTERN,
+    PATH_LENGTH_MAX,
+    PRESETS,
+    URL_LENGTH_MAX,
+    Source,
+)
 from gossip_price.network.spec_values import Listed, Part, Text
 
 SOURCES_MAX: Final = 32
+ALIASES_MAX: Final = 64
+
+
+Keys = Annotated[tuple[Text, ...], Listed, Field(max_length=PATH_LENGTH_MAX)]
+#: What the name of a source may be; `sources` judges it, the CRD says it.
+_NAME_SCHEMA: Final[dict[str, Any]] = {"pattern": f"^{NAME_PATTERN.pattern}$", "maxLength": 32}
 
 
 class EchoSpec(Part):
     """What an answer must repeat, lest a server that overlooked the question answers another."""
 
-    path: Annotated[tuple[Text, ...], Listed] = Field(description="keys that lead to the text")
+    path: Keys = Field(description="keys that lead to the text")
     text: Text = Field(description="what must stand there; {base}, {quote} and {pair} filled in")
 
 
 class SourceSpec(Part):
-    """Where prices are asked for; a plain name stands for a preset."""
+    """Where prices are asked for; the name of a preset stands for the whole of it."""
 
-    name: Text = Field(description="a metric's label; the name of a preset needs nothing else")
-    url: StrictStr = Field(description="http(s) URL; {base}, {quote} and {pair} are filled in")
-    path: Annotated[tuple[Text, ...], Listed] = Field(description="keys that lead to the price")
-    time_path: Annotated[tuple[Text, ...], Listed] | None = Field(
+    name: Annotated[Text, Field(json_schema_extra=_NAME_SCHEMA)] = Field(
+        description="a metric's label; the name of a preset needs nothing else"
+    )
+    url: Annotated[StrictStr, Field(json_schema_extra={"maxLength": URL_LENGTH_MAX})] | None = (
+        Field(
+            default=None,
+            description="http(s) URL; {base}, {quote} and {pair} are filled in; required but for a"
+            " preset",
+        )
+    )
+    path: Keys | None = Field(
+        default=None, description="keys that lead to the price; required but for a preset"
+    )
+    time_path: Keys | None = Field(
         default=None, description="keys that lead to the source's own timestamp"
     )
     time_unit: Literal["s", "ms", "us", "ns", "rfc3339"] = Field(
         default="s", description="how the source writes its timestamp"
     )
-    aliases: dict[Text, Text] = Field(
+    aliases: Annotated[dict[Text, Text], Field(max_length=ALIASES_MAX)] = Field(
         default_factory=dict, description="the source's own names of currencies, by ours"
     )
     echoes: Annotated[tuple[EchoSpec, ...], Listed] = Field(
         default=(),
         description="what an answer must repeat, else it is no price of what was asked for",
+        json_schema_extra={"maxItems": ECHOES_MAX},
     )
     simulated: StrictBool = Field(default=False, description="not a market's price")
 
     def make_source(self) -> Source:
         """Return the source. Raises ValueError naming every wrong field."""
+        # An API server writes the defaults beside a preset's name.
+        if self.name in PRESETS and self.model_dump() == SourceSpec(name=self.name).model_dump():
+            return PRESETS[self.name]
+        if self.url is None or self.path is None:
+            missing = " and ".join(name for name in ("url", "path") if getattr(self, name) is None)
+            shown = f"{show(self.name)} given, " if _is_plain(self.name) else ""
+            raise ValueError(
+                f"{missing}: required, where name is not that of a preset"
+                f" ({shown}allowed: {suggest(self.name, PRESETS)})"
+            )
         return Source(
             name=self.name,
             url=self.url,
@@ -63,15 +104,13 @@ class SourceSpec(Part):
 
 
 def parse_source(value: object) -> Source:
-    """Read a source: a preset's name, or a mapping with name, url, path …"""
+    """Read a source: a mapping with a preset's name alone, or with name, url, path …"""
     if isinstance(value, Source):
         return value
-    if isinstance(value, str):
-        if value in PRESETS:
-            return PRESETS[value]
-        shown = f" ({show(value)} given)" if value.replace("-", "").isalnum() else ""
+    if not isinstance(value, Mapping):
+        shown = f" ({show(value)} given)" if isinstance(value, str) and _is_plain(value) else ""
         raise make_hidden_error(
-            f"a mapping with name, url and path, or {suggest(value, PRESETS)}{shown}"
+            f"a mapping, with the name of a preset or with name, url and path{shown}"
         )
     try:
         return SourceSpec.model_validate(value).make_source()
@@ -84,10 +123,15 @@ def parse_source(value: object) -> Source:
         raise make_hidden_error(str(error)) from None
 
 
-def format_source(source: Source) -> dict[str, Any] | str:
-    """Return what parse_source reads as `source`: a preset's name, or a mapping of JSON values."""
+def _is_plain(text: str) -> bool:
+    """Whether it can hold nobody's API key."""
+    return len(text) <= 32 and text.replace("-", "").isalnum()
+
+
+def format_source(source: Source) -> dict[str, Any]:
+    """Return what parse_source reads as `source`: JSON values; of a preset its name alone."""
     if PRESETS.get(source.name) == source:
-        return source.name
+        return {"name": source.name}
     mapping: dict[str, Any] = {"name": source.name, "url": source.url, "path": list(source.path)}
     if source.time_path is not None:
         mapping["timePath"] = list(source.time_path)
@@ -111,7 +155,7 @@ def parse_sources(value: object) -> tuple[Source, ...]:
         except (ValueError, RecursionError):
             raise make_hidden_error("a JSON list, and this is not JSON") from None
     elif isinstance(value, str):
-        listed = [name.strip() for name in value.split(",") if name.strip()]
+        listed = [{"name": name.strip()} for name in value.split(",") if name.strip()]
     if not isinstance(listed, list | tuple) or not 1 <= len(listed) <= SOURCES_MAX:
         raise make_hidden_error(f"1 to {SOURCES_MAX} sources, in a list or with commas between")
     sources = tuple(parse_source(item) for item in listed)
@@ -126,4 +170,8 @@ def format_sources(sources: Sequence[Source]) -> str:
     return json.dumps([format_source(source) for source in sources])
 
 
-SourceValue = Annotated[Source, BeforeValidator(parse_source)]
+SourceValue = Annotated[
+    Source,
+    BeforeValidator(parse_source),
+    WithJsonSchema({"type": "object", "title": SourceSpec.__name__}),
+]

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
@@ -29,6 +28,7 @@ from gossip_price.network.problems import make_hidden_error
 from gossip_price.network.source_mapping import SOURCES_MAX, SourceValue
 from gossip_price.network.sources import PRESETS
 from gossip_price.network.spec_values import (
+    Deviation,
     Interval,
     Listed,
     Name,
@@ -36,7 +36,6 @@ from gossip_price.network.spec_values import (
     Part,
     PeerId,
     Text,
-    parse_deviation,
 )
 
 
@@ -62,12 +61,13 @@ class PricePart(Part):
         tuple[SourceValue, ...], Listed, Field(min_length=1, max_length=SOURCES_MAX)
     ] = Field(
         default=(PRESETS["coinbase"],),
-        description=f"presets ({', '.join(PRESETS)}) or mappings with name, url and path",
+        description=f"where prices are asked for: the name of a preset ({', '.join(PRESETS)}), or"
+        " name, url and path of one's own",
     )
     min_sources: Annotated[StrictInt, Field(ge=1, le=SOURCES_MAX)] = Field(
         default=1, description="fewer good answers mean no observation"
     )
-    max_deviation: Annotated[int, BeforeValidator(parse_deviation)] = Field(
+    max_deviation: Deviation = Field(
         default=100,
         description="a member signs within this distance of its own observation: percent as text"
         " (`1%`) or basis points",
@@ -106,9 +106,9 @@ class PodPart(Part):
         default_factory=dict, description="requests and limits, as in a container"
     )
     affinity: dict[str, Any] = Field(default_factory=dict, description="as in a pod")
-    topology_spread_constraints: Annotated[tuple[dict[str, Any], ...], Listed] = Field(
-        default=(), description="as in a pod; left out, spread over the cluster's nodes"
-    )
+    topology_spread_constraints: Annotated[
+        tuple[dict[str, Any], ...], Listed, Field(max_length=16)
+    ] = Field(default=(), description="as in a pod; left out, spread over the cluster's nodes")
     pod_template: dict[str, Any] = Field(
         default_factory=dict, description="metadata and spec that are merged into the pod's"
     )
@@ -177,7 +177,7 @@ class PeersPart(Part):
     """Who is there besides the members that we run."""
 
     bootstrap: Annotated[
-        tuple[Annotated[StrictStr, AfterValidator(check_full)], ...],
+        tuple[Annotated[StrictStr, AfterValidator(check_full), Field(max_length=330)], ...],
         Listed,
         Field(max_length=64),
     ] = Field(default=(), description="others' bootstrap addresses, with /p2p/<peer id>")
@@ -197,6 +197,11 @@ class AccessPart(Part):
         description="`Private`: only listed peer ids; `Open`: anyone may listen",
     )
     peers: PeersPart = Field(default=PeersPart(), description="peers beside our own nodes")
+    extra_egress: Annotated[tuple[dict[str, Any], ...], Listed, Field(max_length=32)] = Field(
+        default=(),
+        description="egress rules of a NetworkPolicy, for what nodes must reach beside peers,"
+        " Postgres, DNS and the ports of their price sources",
+    )
 
 
 class KeySecret(Part):
@@ -209,7 +214,7 @@ class KeySecret(Part):
 class KeysPart(Part):
     """Identities that are not to be generated."""
 
-    existing: Annotated[tuple[KeySecret, ...], Listed] = Field(
+    existing: Annotated[tuple[KeySecret, ...], Listed, Field(max_length=MEMBERS_MAX)] = Field(
         default=(), description="Secrets by node"
     )
 
@@ -236,19 +241,36 @@ class NetworkSpec(Part):
 
     pairs: Annotated[tuple[Pair, ...], Listed, Field(min_length=1, max_length=PAIRS_MAX)] = Field(
         default=(Pair(name="ETH-USD"),),
-        description="names, or mappings with name, decimals, minPrice and maxPrice",
+        description="whose prices are agreed on",
     )
     document_ref: DocumentRef | None = Field(
         default=None, description="a supplied document: then no epochs are made here"
     )
-    price: PricePart = PricePart()
-    consensus: ConsensusPart = ConsensusPart()
-    nodes: NodesPart = NodesPart()
-    bootstrap: BootstrapPart = BootstrapPart()
-    postgres: PostgresPart = PostgresPart(managed=Managed())
-    access: AccessPart = AccessPart()
-    keys: KeysPart = KeysPart()
-    monitoring: MonitoringPart = MonitoringPart()
+    price: PricePart = Field(
+        default=PricePart(),
+        description="what is observed, how often, and how far members may differ",
+    )
+    consensus: ConsensusPart = Field(
+        default=ConsensusPart(), description="when a price counts as agreed"
+    )
+    nodes: NodesPart = Field(default=NodesPart(), description="the members that we run")
+    bootstrap: BootstrapPart = Field(
+        default=BootstrapPart(), description="the nodes that introduce newcomers and never sign"
+    )
+    postgres: PostgresPart = Field(
+        default=PostgresPart(managed=Managed()),
+        description="where prices are stored: exactly one of the three; left out, `managed`",
+    )
+    access: AccessPart = Field(
+        default=AccessPart(), description="who gets in, and what may be reached"
+    )
+    keys: KeysPart = Field(
+        default=KeysPart(), description="identities that are not to be generated"
+    )
+    monitoring: MonitoringPart = Field(
+        default=MonitoringPart(),
+        description="objects of the Prometheus operator; made only where their kinds exist",
+    )
     deletion_policy: DeletionPolicy = Field(
         default=DeletionPolicy.RETAIN,
         description="`Retain` leaves identities, the database's password and volume",

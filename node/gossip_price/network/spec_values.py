@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     StrictInt,
     StrictStr,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -86,14 +87,59 @@ def _as_tuple(value: object) -> object:
     return tuple(value)
 
 
-Interval = Annotated[int, BeforeValidator(parse_duration), Field(ge=1, le=DAY_S)]
+#: What the JSON schema cannot say by itself of values that are a number or a text.
+_INT_OR_TEXT: Final = {"anyOf": [{"type": "integer"}, {"type": "string"}]}
+
+Interval = Annotated[
+    int,
+    BeforeValidator(parse_duration),
+    Field(ge=1, le=DAY_S),
+    WithJsonSchema(
+        {
+            **_INT_OR_TEXT,
+            "minimum": 1,
+            "maximum": DAY_S,
+            "minLength": 1,
+            "maxLength": 21,
+            "pattern": r"^([0-9]{1,9}|([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?)$",
+        }
+    ),
+]
+Deviation = Annotated[
+    int,
+    BeforeValidator(parse_deviation),
+    WithJsonSchema(
+        {
+            **_INT_OR_TEXT,
+            "minimum": 1,
+            "maximum": 10_000,
+            "maxLength": 8,
+            "pattern": r"^[0-9]{1,3}(\.[0-9]{1,2})?%$",
+        }
+    ),
+]
 Name = Annotated[
     StrictStr, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)
 ]
 Text = Annotated[StrictStr, Field(min_length=1, max_length=1024)]
 Listed = BeforeValidator(_as_tuple)
-Price = Annotated[str | None, BeforeValidator(_parse_price)]
-PeerId = Annotated[StrictStr, AfterValidator(_check_peer_id)]
+Price = Annotated[
+    str | None,
+    BeforeValidator(_parse_price),
+    WithJsonSchema(
+        {
+            **_INT_OR_TEXT,
+            "minimum": 0,
+            "maxLength": 40,
+            "pattern": r"^[0-9]{1,20}(\.[0-9]{1,18})?$",
+        }
+    ),
+]
+PeerId = Annotated[
+    StrictStr,
+    AfterValidator(_check_peer_id),
+    Field(json_schema_extra={"pattern": r"^16Uiu2[1-9A-HJ-NP-Za-km-z]{40,60}$", "maxLength": 66}),
+]
 
 
 class Part(BaseModel):
@@ -109,11 +155,13 @@ class Part(BaseModel):
 
 
 class Pair(Part):
-    """An asset's price in a currency; a plain name stands for the name with all defaults."""
+    """An asset's price in a currency."""
 
-    name: Annotated[StrictStr, AfterValidator(_check_pair_name)] = Field(
-        description="BASE-QUOTE in capitals; every member and source uses this spelling"
-    )
+    name: Annotated[
+        StrictStr,
+        AfterValidator(_check_pair_name),
+        Field(json_schema_extra={"pattern": f"^{PAIR_PATTERN.pattern}$", "maxLength": 25}),
+    ] = Field(description="BASE-QUOTE in capitals; every member and source uses this spelling")
     decimals: Annotated[StrictInt, Field(ge=0, le=DECIMALS_MAX)] = Field(
         default=DEFAULT_DECIMALS, description="prices are integers in units of 10^-decimals"
     )
@@ -124,11 +172,6 @@ class Pair(Part):
         default=None,
         description=f"upper bound in the quote currency; default {INTEGER_MAX} (2^53-1) units",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _accept_name(cls, value: object) -> object:
-        return {"name": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:

@@ -5,6 +5,7 @@ from gossip_price.adapters.http.routes import (
     make_app,
     make_metrics_routes,
     make_probe_routes,
+    make_status_routes,
 )
 from gossip_price.adapters.http.server import AppServer, HttpServer
 
@@ -15,4 +16,5 @@ __all__ = [
     "make_app",
     "make_metrics_routes",
     "make_probe_routes",
+    "make_status_routes",
 ]

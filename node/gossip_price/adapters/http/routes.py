@@ -6,9 +6,9 @@ Every answer that is not what was asked for is a JSON problem (RFC 9457).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -52,6 +52,15 @@ def make_metrics_routes(registry: CollectorRegistry) -> list[BaseRoute]:
         return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
 
     return [Route("/metrics", metrics, methods=["GET"])]
+
+
+def make_status_routes(tell: Callable[[], Mapping[str, Any]]) -> list[BaseRoute]:
+    """Return `/api/v1/status`: what the node tells of itself, see `adapters.status`."""
+
+    async def status(_request: Request) -> Response:
+        return JSONResponse(dict(tell()), headers={"cache-control": "no-store"})
+
+    return [Route("/api/v1/status", status, methods=["GET"])]
 
 
 def make_app(routes: Iterable[BaseRoute]) -> Starlette:

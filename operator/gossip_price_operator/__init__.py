@@ -1,0 +1,1 @@
+"""The operator: PriceNetworks in, Kubernetes objects out, and a status that tells the truth."""

@@ -1,0 +1,81 @@
+"""Every kopf decorator. What happened to an object matters not; whose it is, does.
+
+kopf watches, resumes after 410 and reconnects; it is given nothing to write: no finalizers, no
+annotations of handlers' progress, no log lines as events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import kopf
+
+from gossip_price_operator.gather import OWN_KINDS
+from gossip_price_operator.kube import REQUEST_TIMEOUT_S, Kind
+from gossip_price_operator.names import (
+    FIELD_MANAGER,
+    GROUP,
+    INSTANCE,
+    MANAGED_BY,
+    PLURAL,
+    VERSION,
+)
+
+Mark = Callable[[str, str], None]
+"""Called with the namespace and name of a network that may have changed."""
+
+#: A watch that is silent so long is opened anew; the server sends bookmarks every minute.
+_SILENT_S: Final = 70.0
+
+
+def make_registry(mark: Mark, started: Callable[[], None]) -> kopf.OperatorRegistry:
+    """Return the handlers: each marks the network that an object belongs to."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.startup(registry=registry)
+    async def note_start(**_: Any) -> None:
+        started()
+
+    @kopf.on.login(registry=registry)
+    async def login(**given: Any) -> Any:
+        return kopf.login_with_service_account(**given) or kopf.login_with_kubeconfig(**given)
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+    async def note_network(namespace: str | None, name: str | None, **_: Any) -> None:
+        mark(namespace or "", name or "")
+
+    for kind in OWN_KINDS:
+        _watch_children(registry, kind, mark)
+    return registry
+
+
+def _watch_children(registry: kopf.OperatorRegistry, kind: Kind, mark: Mark) -> None:
+    @kopf.on.event(kind.api_version, kind.plural, registry=registry, id=f"note-{kind.plural}")
+    async def note_child(namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
+        if INSTANCE in labels:
+            mark(namespace or "", labels[INSTANCE])
+
+
+def configure(settings: kopf.OperatorSettings, *, all_namespaces: bool) -> None:
+    """Set kopf's settings: it only watches, and of others' objects it sees none."""
+    settings.posting.enabled = False
+    settings.posting.loggers = False
+    settings.peering.standalone = True
+    settings.persistence.finalizer = f"{GROUP}/unused"
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=f"kopf.{GROUP}")
+    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=f"kopf.{GROUP}")
+    settings.networking.request_timeout = REQUEST_TIMEOUT_S
+    settings.networking.connect_timeout = REQUEST_TIMEOUT_S / 3
+    settings.watching.inactivity_timeout = _SILENT_S
+    settings.watching.reconnect_backoff = 1.0
+    settings.watching.chunk_size = 500
+    settings.queueing.worker_limit = 64
+    settings.queueing.idle_timeout = 1.0
+    # Without the right to see the cluster's namespaces there is nothing to scan for.
+    settings.scanning.disabled = not all_namespaces
+    selector = f"{MANAGED_BY}={FIELD_MANAGER}"
+    for kind in OWN_KINDS:
+        group, _, version = kind.api_version.rpartition("/")
+        key = (group, version, kind.plural) if group else (version, kind.plural)
+        settings.watching.label_selectors[key] = selector

@@ -11,21 +11,31 @@ ALWAYS: Final = range(20)
 FAILED: Final[dict[int, str]] = {
     1244: "a signer's own signature, echoed later, is no new signer (the checker believed it was)",
     1247: "the same, echoed by a liar that replays",
+    5011: "who does not know an epoch's rules need not know its reports (the checker demanded it)",
 }
 
 #: Where the search for each deliberate bug begins (`gossip-price simulate --mutants` tells all).
 FIRST_SEED_OF_MUTANT: Final[dict[str, int]] = {
-    "count messages instead of members": 11,
+    "sign any price": 2,
+    "sign rounds that are closed": 43,
+    "let a receipt prune": 1,
+    "believe a receipt for ever": 1,
+    "keep what is proven in memory only": 2,
     "never audit": 3,
+    "leave late signatures to the first writer alone": 5,
     "read while a write is under way": 5,
     "write as a herd after an outage": 6,
-    "let a poison row hold its batch up": 10,
+    "let a poison row hold its batch up": 11,
     "settle by the wall clock": 9,
+    "drop the union": 1,
+    "drop the signers of closed rounds": 3,
+    "believe an id without signatures": 1,
+    "reject what a slow clock sends": 2,
+    "count messages instead of members": 3,
+    "count to another epoch's quorum": 1,
+    "sign in an epoch not in force": 1,
+    "sign by rules that one does not know": 11,
     "take high-s signatures": 20,
     "report a sync that was none": 6,
     "forget the highest round on restart": 852,
-    "sign rounds that are closed": 43,
-    "drop the signers of closed rounds": 3,
-    "sign in an epoch not in force": 1,
-    "sign by rules that one does not know": 11,
 }

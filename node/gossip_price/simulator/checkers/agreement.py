@@ -69,10 +69,7 @@ class AgreementChecker(Checker):
 
     def _find_difference(self) -> tuple[int, str] | None:
         """Return a node and in what it differs from the first one, or from what it says."""
-        members = [
-            index for index in sorted(self._here - self.liars)
-            if self.setting.addresses[index] in self.laws[-1].addresses and index in self._known
-        ]  # fmt: skip
+        members = [index for index in sorted(self._here - self.liars) if self._is_judged(index)]
         if self._looked is None or not members:
             return None
         cut = self._compute_cut(self._looked.true_ms // 1000)
@@ -88,6 +85,12 @@ class AgreementChecker(Checker):
             if said and said_cut == cut and said != _compute_roots(known):
                 return index, "its heartbeats name other roots than its journal gives"
         return None
+
+    def _is_judged(self, index: int) -> bool:
+        """A member that knows the rules of every epoch: else it takes in nothing of some."""
+        knows_all = {law.protocol for law in self.laws} <= self.setting.protocols[index]
+        is_member = self.setting.addresses[index] in self.laws[-1].addresses
+        return is_member and knows_all and index in self._known
 
     def _compute_cut(self, unix_s: int) -> int:
         law = self.get_law(unix_s) or self.laws[0]

@@ -78,7 +78,7 @@ async def test_what_nodes_can_reload_restarts_nobody(
     await api.create("pricenetworks", make_network(interval="2s"))
     await wait_ready(cluster, api)
     kubelet.started.clear()
-    change = {"spec": {"price": {"interval": "4s", "maxDeviation": "2%"}, "pairs": ["BTC-USD"]}}
+    change = {"spec": {"price": {"interval": "4s", "maxDeviation": "2%"}, "pairs": [{"name": "BTC-USD"}]}}
     await api.change("pricenetworks", "eth", change)
     network = await wait_ready(cluster, api, timeout_s=90)
     assert network["status"]["epoch"]["number"] >= 2

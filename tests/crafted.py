@@ -65,13 +65,14 @@ def make_heartbeat(
     store: bytes = STORE,
     epoch: bytes | None = None,
     open_: bytes = b"",
+    roots: bytes = b"",
     signer: int | None = None,
 ) -> Heartbeat:
     """Return member `member`'s heartbeat; `signer` is whose key it has, if another's."""
     document = network.document
     address = document.addresses[member]
     beat = Heartbeat(
-        address, boot, sequence, epoch or document.hash, 0, store, "t", open_, _UNSIGNED
+        address, boot, sequence, epoch or document.hash, 0, store, "t", open_, roots, _UNSIGNED
     )
     secret = network.signing_secrets[member if signer is None else signer]
     signature = crypto.sign(secret, beat.compute_digest(document.separator))

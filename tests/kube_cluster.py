@@ -195,7 +195,7 @@ def _run(log: Path, *command: str) -> Iterator[None]:
 async def _prepare(cluster: Cluster) -> None:
     async with cluster.make_client("admin") as client:
         async with asyncio.timeout(60):
-            while not await _is_ready(client):
+            while not await _is_ready(client):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.1)
         crd = yaml.safe_load(find_crd().read_text())
         answer = await client.post(

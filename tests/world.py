@@ -71,6 +71,8 @@ class Node(simulated.Node):
         self.published: list[bytes] = []
         self.penalized: list[tuple[str, str]] = []
         self.asked: list[tuple[str, bytes]] = []
+        #: Statements of its audits, and when (true time, milliseconds).
+        self.audits: list[tuple[int, ev.AuditEffect]] = []
         self.turns_taken = 0
         self.lost_journals: list[FakeJournal] = []
 
@@ -231,6 +233,8 @@ class World(simulated.World):
         match effect:
             case ev.Ask():
                 known.asked.append((effect.peer, effect.data))
+            case ev.ReadRows() | ev.Correct() | ev.AddSignatures():
+                known.audits.append((self.true_ms, effect))
             case Note():
                 known.notes.append(effect)
             case ev.Publish():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from gossip_price import __version__
 from gossip_price.adapters.clock import SystemClock
@@ -23,16 +24,18 @@ from gossip_price.adapters.keyfiles import read_key
 from gossip_price.adapters.libp2p import LibP2pConfig, LibP2pTransport
 from gossip_price.adapters.logs import NoteLogger
 from gossip_price.adapters.metrics import NodeMetrics, make_registry
-from gossip_price.adapters.network_file import read_network
+from gossip_price.adapters.network_file import NetworkWatch, read_network
 from gossip_price.adapters.postgres.store import PostgresStore
 from gossip_price.adapters.signer import LocalSigner
 from gossip_price.adapters.sources import HttpPriceSource
 from gossip_price.adapters.status import BOOTSTRAP, Self, StatusBoard
+from gossip_price.core.events import NetworkChanged
 from gossip_price.core.machine import Machine
 from gossip_price.core.wire import is_well_formed
 from gossip_price.engine import Engine, Turns, watch_store
+from gossip_price.network.admission import find_roles, get_admitted
 from gossip_price.network.document import NetworkFile
-from gossip_price.network.epochs import EpochChain, find_role
+from gossip_price.network.epochs import EpochChain
 from gossip_price.network.keys import compute_peer_id, format_address
 from gossip_price.network.problems import Problem
 from gossip_price.network.spec_parts import Access
@@ -73,6 +76,9 @@ class NodeHealth:
         clock = self._machine.find_clock_problem(self._clock.now())
         if clock is not None:
             problems["clock"] = clock
+        protocol = self._machine.find_protocol_problem(self._clock.now())
+        if protocol is not None:
+            problems["protocol"] = protocol
         if self._machine.is_journal_failing:
             problems["journal"] = "the journal takes no records; see the log for the reason"
         return problems
@@ -119,10 +125,18 @@ async def _run_bootstrap(
     )
     registry = make_registry()
     NodeMetrics(registry).add_transport(transport.get_counters, transport.get_peers)
+    watch = NetworkWatch(
+        settings.network_file,
+        network,
+        chain,
+        clock=SystemClock(),
+        take=lambda _chain: None,
+        admit=transport.admit,
+    )
     health = BootstrapHealth()
     board = StatusBoard(
         Self(BOOTSTRAP, compute_peer_id(identity), None, __version__),
-        get_chain=lambda: chain,
+        get_chain=lambda: watch.chain,
         get_peers=transport.get_peers,
         find_problems=health.find_ready_problems,
         wall_s=_read_wall_s,
@@ -130,29 +144,29 @@ async def _run_bootstrap(
     routes = make_status_routes(board.tell)
     http = HttpServer(str(settings.http_addr), health, registry, routes)
     await transport.start(lambda _author, _data: None)
+    watching = asyncio.create_task(watch.run())
     try:
         await http.start()
         _log_listening("bootstrap", transport, http)
-        await _wait_for_end(stop, transport.wait_failed())
+        await _wait_for_end(stop, watching, transport.wait_failed())
         log.info("leaving")
     finally:
+        watching.cancel()
         await _leave(transport.aclose(), http.aclose())
 
 
 async def _run_peer(
     settings: Settings, network: NetworkFile, chain: EpochChain, stop: asyncio.Event
 ) -> None:
-    """Run a member of the newest epoch, or a listener that has no entry there."""
+    """Run a member, or a listener that has no entry: whatever its keys are in each epoch."""
     identity = read_key(settings.identity_key_file)
     # A listener without a signing key still names its journal; it is on no roster and never signs.
     signer = LocalSigner(read_key(settings.signing_key_file or settings.identity_key_file))
-    role = find_role(
-        chain.newest,
-        signer.address if settings.signing_key_file is not None else None,
-        compute_peer_id(identity),
-    )
+    address = signer.address if settings.signing_key_file is not None else None
+    peer_id = compute_peer_id(identity)
     clock = SystemClock()
     now = clock.now()
+    role = find_roles(chain, address, peer_id, now.wall_ms // 1000)[0]
     journal = SqliteJournal(
         _require(settings.journal_file, "GP_JOURNAL_FILE"),
         address=signer.address,
@@ -185,22 +199,13 @@ async def _run_peer(
         loop.call_soon_threadsafe(engine.deliver, author, data)
         return False
 
-    def remember(book: dict[str, tuple[str, ...]]) -> None:
-        try:
-            journal.write_peers(book)
-        except JournalError as error:
-            log.warning("peer_book_not_kept", reason=str(error))
-
     transport = LibP2pTransport(
         _configure(settings, network, chain, identity, journal.load_peers()),
         admit_message=admit,
-        learned=remember,
+        learned=_make_learner(journal),
     )
     registry = make_registry()
-    metrics = NodeMetrics(registry, [terms.pair for terms in chain.newest.pairs])
-    metrics.set_simulated(source.simulated)
-    metrics.add_sources(source.get_counters)
-    metrics.add_transport(transport.get_counters, transport.get_peers)
+    metrics = _make_metrics(registry, chain, source, transport)
     notes = NoteLogger()
     board = StatusBoard(
         Self(
@@ -209,9 +214,9 @@ async def _run_peer(
             None if settings.signing_key_file is None else format_address(signer.address),
             __version__,
         ),
-        get_chain=lambda: chain,
+        get_chain=lambda: watch.chain,
         get_peers=transport.get_peers,
-        find_problems=lambda: health.find_ready_problems(),
+        find_problems=lambda: health.find_ready_problems(),  # noqa: PLW0108 - it is made later
         wall_s=_read_wall_s,
     )
     engine = Engine(
@@ -223,24 +228,68 @@ async def _run_peer(
         observers=(metrics.observe, notes.observe, board.observe),
     )
     health = NodeHealth(transport, machine, engine)
-    routes = make_status_routes(board.tell)
-    http = HttpServer(str(settings.http_addr), health, registry, routes)
+    http = HttpServer(str(settings.http_addr), health, registry, make_status_routes(board.tell))
+
+    def take(changed: EpochChain) -> None:
+        find_roles(changed, address, peer_id, clock.now().wall_ms // 1000)
+        _hand_on(changed, store, metrics, engine)
+
+    watch = NetworkWatch(
+        settings.network_file, network, chain, clock=clock, take=take, admit=transport.admit
+    )
     await transport.start(engine.deliver, engine.respond)
     running = asyncio.create_task(engine.run())
+    watching = asyncio.create_task(watch.run())
     try:
         await http.start()
         _log_listening(role.value, transport, http, address=format_address(signer.address))
         if source.simulated:
             log.warning("simulated_prices", detail="these are no market prices")
         await store.start(*watch_store(engine))
-        await _wait_for_end(stop, running, transport.wait_failed())
+        await _wait_for_end(stop, running, watching, transport.wait_failed())
         log.info("leaving", unstored=machine.unstored)
         await engine.close(DRAIN_S)
     finally:
         running.cancel()
+        watching.cancel()
         await _leave(transport.aclose(), store.aclose(), http.aclose(), source.aclose())
         notes.flush()
         journal.close()
+
+
+def _make_learner(journal: SqliteJournal) -> Callable[[dict[str, tuple[str, ...]]], None]:
+    def remember(book: dict[str, tuple[str, ...]]) -> None:
+        try:
+            journal.write_peers(book)
+        except JournalError as error:
+            log.warning("peer_book_not_kept", reason=str(error))
+
+    return remember
+
+
+def _hand_on(chain: EpochChain, store: PostgresStore, metrics: NodeMetrics, engine: Engine) -> None:
+    """Tell every part of new epochs; the database first: an epoch stands there before its rows."""
+    store.set_epochs(chain.documents)
+    metrics.add_pairs(_list_pairs(chain))
+    engine.offer(NetworkChanged(chain))
+
+
+def _list_pairs(chain: EpochChain) -> list[str]:
+    return [terms.pair for terms in chain.newest.pairs]
+
+
+def _make_metrics(
+    registry: CollectorRegistry,
+    chain: EpochChain,
+    source: HttpPriceSource,
+    transport: LibP2pTransport,
+) -> NodeMetrics:
+    """Return a member's metrics, which also show what the adapters count."""
+    metrics = NodeMetrics(registry, _list_pairs(chain))
+    metrics.set_simulated(source.simulated)
+    metrics.add_sources(source.get_counters)
+    metrics.add_transport(transport.get_counters, transport.get_peers)
+    return metrics
 
 
 def _configure(
@@ -251,7 +300,6 @@ def _configure(
     known_peers: dict[str, tuple[str, ...]],
 ) -> LibP2pConfig:
     own = compute_peer_id(identity)
-    members = {member.peer_id for document in chain.documents for member in document.members}
     bootstrap = dict.fromkeys((*settings.bootstrap_addr, *network.peers.bootstrap))
     return LibP2pConfig(
         identity_secret=identity,
@@ -260,7 +308,7 @@ def _configure(
         bootstrap=tuple(address for address in bootstrap if not address.endswith(f"/{own}")),
         network_id=chain.network_id,
         open_access=settings.access is Access.OPEN,
-        allowed=frozenset({*members, *network.peers.admitted, *network.peers.listeners}),
+        allowed=get_admitted(chain, network.peers, SystemClock().now().wall_ms // 1000),
         is_bootstrap=settings.bootstrap,
         known_peers=known_peers,
     )

@@ -7,12 +7,12 @@ Sources: EIP-712 (typed structured data), RFC 6979 (deterministic nonces), EIP-2
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Final
 
+import sha3
 from coincurve import PrivateKey, PublicKey
-from Crypto.Hash import keccak as _keccak
 
 SIGNATURE_LENGTH: Final = 65
 #: Order of the secp256k1 group (SEC 2, section 2.4.1).
@@ -29,8 +29,71 @@ class SignatureError(ValueError):
 
 def keccak256(data: bytes) -> bytes:
     """Hash `data` with the original Keccak (Ethereum's, not NIST's SHA3-256); 32 bytes."""
-    digest: bytes = _keccak.new(digest_bits=256, data=data).digest()
+    digest: bytes = sha3.keccak_256(data).digest()
     return digest
+
+
+@lru_cache(maxsize=1024)
+def _hash_text(text: str) -> bytes:
+    return keccak256(text.encode())
+
+
+def _find_encoder(kind: str) -> Callable[[Value], bytes]:
+    """Return what encodes a value of this kind, looked up once a type and not once a value."""
+    if kind.startswith("uint"):
+        return partial(_encode_uint, int(kind[4:]) // 8)
+    encoder = _ENCODERS.get(kind)
+    if encoder is None:
+        raise ValueError(f"not an EIP-712 struct type: {kind!r} is none that the protocol uses")
+    return encoder
+
+
+def _encode_uint(size: int, value: Value) -> bytes:
+    if not isinstance(value, int):
+        raise ValueError(f"{value!r} is no uint{size * 8}")
+    try:
+        return value.to_bytes(size, "big").rjust(32, b"\0")
+    except OverflowError:
+        raise ValueError(f"{value} does not fit uint{size * 8}") from None
+
+
+def _encode_address(value: Value) -> bytes:
+    if isinstance(value, bytes) and len(value) == 20:
+        return value.rjust(32, b"\0")
+    raise ValueError(f"{value!r} is no address")
+
+
+def _encode_bytes32(value: Value) -> bytes:
+    if isinstance(value, bytes) and len(value) == 32:
+        return value
+    raise ValueError(f"{value!r} is no bytes32")
+
+
+def _encode_string(value: Value) -> bytes:
+    if isinstance(value, str):
+        return _hash_text(value)
+    raise ValueError(f"{value!r} is no string")
+
+
+def _encode_bytes(value: Value) -> bytes:
+    if isinstance(value, bytes):
+        return keccak256(value)
+    raise ValueError(f"{value!r} is no bytes")
+
+
+def _encode_bytes32_array(value: Value) -> bytes:
+    if isinstance(value, int | str | bytes):
+        raise ValueError(f"{value!r} is no bytes32[]")
+    return keccak256(b"".join(_encode_bytes32(item) for item in value))
+
+
+_ENCODERS: Final[dict[str, Callable[[Value], bytes]]] = {
+    "address": _encode_address,
+    "bytes32": _encode_bytes32,
+    "string": _encode_string,
+    "bytes": _encode_bytes,
+    "bytes32[]": _encode_bytes32_array,
+}
 
 
 class StructType:
@@ -50,14 +113,14 @@ class StructType:
         self.type_hash = keccak256(definition.encode())
         pairs = [part.split(" ") for part in match.group(1).split(",")]
         self.members = tuple(name for _, name in pairs)
-        self._encoders = tuple(kind for kind, _ in pairs)
+        self._encoders = tuple(_find_encoder(kind) for kind, _ in pairs)
 
     def encode(self, *values: Value) -> bytes:
         """Return `typeHash ‖ encodeData`: 32 bytes for the type and for each value."""
         if len(values) != len(self._encoders):
             raise ValueError(f"{self.definition} takes {len(self._encoders)} values")
-        words = (_encode(kind, value) for kind, value in zip(self._encoders, values, strict=True))
-        return self.type_hash + b"".join(words)
+        words = [encode(value) for encode, value in zip(self._encoders, values, strict=True)]
+        return b"".join((self.type_hash, *words))
 
     def compute_digest(self, separator: bytes, *values: Value) -> bytes:
         """Return the 32 bytes that are signed, for a domain's `separator`."""
@@ -76,30 +139,6 @@ _DOMAIN = StructType("EIP712Domain(string name,string version,bytes32 salt)")
 def compute_domain_separator(name: str, version: str, salt: bytes) -> bytes:
     """Return the EIP-712 domain separator of a domain without chain or contract."""
     return keccak256(_DOMAIN.encode(name, version, salt))
-
-
-@lru_cache(maxsize=1024)
-def _hash_text(text: str) -> bytes:
-    return keccak256(text.encode())
-
-
-def _encode(kind: str, value: Value) -> bytes:
-    if kind.startswith("uint") and isinstance(value, int):
-        if not 0 <= value < 1 << int(kind[4:]):
-            raise ValueError(f"{value} does not fit {kind}")
-        return value.to_bytes(32, "big")
-    if kind == "string" and isinstance(value, str):
-        return _hash_text(value)
-    if kind == "bytes32[]" and not isinstance(value, int | str | bytes):
-        return keccak256(b"".join(_encode("bytes32", item) for item in value))
-    if isinstance(value, bytes):
-        if kind == "bytes":
-            return keccak256(value)
-        if kind == "bytes32" and len(value) == 32:
-            return value
-        if kind == "address" and len(value) == 20:
-            return value.rjust(32, b"\0")
-    raise ValueError(f"{value!r} is no {kind}")
 
 
 @lru_cache(maxsize=4096)

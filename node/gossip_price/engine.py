@@ -43,7 +43,18 @@ QUESTIONS_MAX: Final = 64
 RESPOND_S: Final = 5.0
 
 #: What leaves the process: never before the journal and the signatures of its turn.
-Outward = ev.Fetch | ev.Publish | ev.Write | ev.Ask | ev.Answer | ev.Penalize | ev.Note
+Outward = (
+    ev.Fetch
+    | ev.Publish
+    | ev.Write
+    | ev.ReadRows
+    | ev.Correct
+    | ev.AddSignatures
+    | ev.Ask
+    | ev.Answer
+    | ev.Penalize
+    | ev.Note
+)
 
 
 class Turns:
@@ -60,18 +71,22 @@ class Turns:
 
         1. One synced transaction for all records. If it fails, nothing of this turn is signed.
         2. Signatures, each fed back to the machine, whose effects go the same way.
-        3. Everything else, for the caller to carry out.
+        3. What is to be read back from the journal, fed back likewise.
+        4. Everything else, for the caller to carry out.
         """
         effects = [effect for event in events for effect in self.machine.step(event, now)]
         outward: list[Outward] = []
         while effects:
             records: list[ev.Record] = []
             digests: list[bytes] = []
+            recalls: list[ev.Recall | ev.RecallRange] = []
             for effect in effects:
                 if isinstance(effect, ev.Remember):
                     records.append(effect.record)
                 elif isinstance(effect, ev.Sign):
                     digests.append(effect.digest)
+                elif isinstance(effect, ev.Recall | ev.RecallRange):
+                    recalls.append(effect)
                 else:
                     outward.append(effect)
             effects = []
@@ -81,14 +96,34 @@ class Turns:
                 except JournalError as error:
                     self._journal_failing = True
                     effects += self.machine.step(ev.JournalFailed(str(error)), now)
-                    continue
-                if self._journal_failing:
-                    self._journal_failing = False
-                    effects += self.machine.step(ev.JournalRecovered(), now)
+                    digests.clear()
+                else:
+                    if self._journal_failing:
+                        self._journal_failing = False
+                        effects += self.machine.step(ev.JournalRecovered(), now)
             for digest in digests:
                 signature = self._signer.sign(digest)
                 effects += self.machine.step(ev.Signed(digest, signature), now)
+            for recall in recalls:
+                effects += self.machine.step(self._recall(recall), now)
         return outward
+
+    def _recall(self, recall: ev.Recall | ev.RecallRange) -> ev.Recalled | ev.RangeRecalled:
+        """Read back from the journal; a journal that cannot be read remembers nothing."""
+        if isinstance(recall, ev.RecallRange):
+            try:
+                if recall.ids:
+                    found = self._journal.read_proven(recall.ids)
+                else:
+                    found = self._journal.read_proven_range(recall.after, recall.limit)
+            except JournalError:
+                return ev.RangeRecalled(recall.token, None)
+            return ev.RangeRecalled(recall.token, found)
+        try:
+            records = self._journal.read_proven(recall.ids)
+        except JournalError:
+            records = ()
+        return ev.Recalled(recall.token, records)
 
 
 class Engine:
@@ -221,6 +256,8 @@ class Engine:
                     self._enqueue(effect.data)
                 case ev.Write():
                     self._start(self._write(effect))
+                case ev.ReadRows() | ev.Correct() | ev.AddSignatures():
+                    self._start(self._audit(effect))
                 case ev.Fetch():
                     self._start(self._fetch(effect))
                 case ev.Ask():
@@ -264,6 +301,30 @@ class Engine:
             self.offer(ev.StoreRefused(ids, str(error)))
         else:
             self.offer(ev.Stored(ids, inserted))
+
+    async def _audit(self, effect: ev.ReadRows | ev.Correct | ev.AddSignatures) -> None:
+        """Carry out a statement of the audit. What it fails at delays nothing else.
+
+        If it failed because the connection is gone, the store itself tells of that.
+        """
+        token = effect.token
+        try:
+            match effect:
+                case ev.ReadRows():
+                    wanted = effect.ids if effect.range is None else effect.range
+                    deadline_s = effect.deadline_ms / 1000
+                    rows = await self._store.read_rows(wanted, deadline_s)
+                    self.offer(ev.RowsRead(token, rows))
+                case ev.Correct():
+                    moved, inserted = await self._store.correct(effect.corrections)
+                    self.offer(ev.Corrected(token, moved, inserted))
+                case ev.AddSignatures():
+                    added = await self._store.add_signatures(effect.late)
+                    self.offer(ev.SignaturesAdded(token, added))
+        except StoreUnavailableError as error:
+            self.offer(ev.AuditFailed(token, str(error)))
+        except StoreRefusedError as error:
+            self.offer(ev.AuditFailed(token, str(error), is_refusal=True))
 
     async def _fetch(self, effect: ev.Fetch) -> None:
         try:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
-from gossip_price.core.events import Note, Recollection, Record
+from gossip_price.core.events import Note, ProvenRecord, Recollection, Record
+from gossip_price.core.rows import Correction, FoundRow, Key, LateSignature, RowRange
 from gossip_price.core.types import Now, Observation, StoredRow
 from gossip_price.network.document import Document, PairTerms
 
@@ -98,7 +99,7 @@ class PriceSource(Protocol):
 
 
 class Store(Protocol):
-    """The database of prices, as the write path sees it. Reconnects by itself."""
+    """The database of prices: the write path, and beside it the audit. Reconnects by itself."""
 
     async def start(self, up: Callable[[bytes], None], down: Callable[[str], None]) -> None:
         """Connect in the background; call `up(store id)` and `down(reason)` at each change."""
@@ -107,6 +108,29 @@ class Store(Protocol):
         """Insert rows in one statement and return the ids that were not there before.
 
         Raises StoreUnavailableError (try later) or StoreRefusedError (this batch never).
+        """
+
+    async def read_rows(
+        self, wanted: RowRange | Sequence[bytes], deadline_s: float
+    ) -> tuple[FoundRow, ...]:
+        """Read rows of a range, by key, or under these ids; for the audit alone.
+
+        Raises StoreUnavailableError, at the deadline at the latest.
+        """
+
+    async def correct(
+        self, corrections: Sequence[Correction]
+    ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """Move false rows to quarantine and insert the true ones, all in one transaction.
+
+        Return the ids that were moved, and those that were inserted. A row that has changed since
+        it was read is not moved. Raises StoreUnavailableError or StoreRefusedError.
+        """
+
+    async def add_signatures(self, late: Sequence[LateSignature]) -> int:
+        """Insert late signatures in one statement; return how many were not there before.
+
+        Raises StoreUnavailableError or StoreRefusedError.
         """
 
     def set_epochs(self, documents: Sequence[Document]) -> None:
@@ -126,6 +150,15 @@ class Journal(Protocol):
         """Make all records durable in one synced transaction, or raise JournalError.
 
         A second vote under the same key for another id raises JournalError and changes nothing.
+        """
+
+    def read_proven(self, ids: Sequence[bytes]) -> tuple[ProvenRecord, ...]:
+        """Return what is remembered as proven of these ids, by id. Raises JournalError."""
+
+    def read_proven_range(self, after: Key, limit: int) -> tuple[ProvenRecord, ...]:
+        """Return the first `limit` proven entries after a key, by round and id.
+
+        Raises JournalError.
         """
 
     def load_peers(self) -> dict[str, tuple[str, ...]]:

@@ -12,6 +12,7 @@ into every resource, and beside `documentRef` they are refused. Their descriptio
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any, Final, get_args
@@ -220,7 +221,10 @@ def _make_structural(raw: Any, definitions: Mapping[str, Any]) -> Schema:
     if choices and {choice.get("type") for choice in choices} == {"integer", "string"}:
         kept = {key: raw[key] for key in _BOUNDS if key in raw}
         return {_INT_OR_STRING: True, "anyOf": choices, **kept}
-    schema: Schema = {"type": raw["type"], **{key: raw[key] for key in _BOUNDS if key in raw}}
+    # Of a list that a validator looks at first, pydantic writes the bounds as those of a text.
+    spelled = {f"{end}Length": f"{end}{_COUNTED[raw['type']]}" for end in ("min", "max")}
+    schema: Schema = {"type": raw["type"]}
+    schema |= {spelled.get(key, key): raw[key] for key in _BOUNDS if key in raw}
     if "properties" in raw:
         schema["properties"] = {
             name: _make_structural(value, definitions) for name, value in raw["properties"].items()
@@ -238,6 +242,8 @@ def _make_structural(raw: Any, definitions: Mapping[str, Any]) -> Schema:
     return schema
 
 
+#: What is counted in a value, by its type.
+_COUNTED: Final = defaultdict(lambda: "Length", array="Items", object="Properties")
 _BOUNDS: Final = (
     "description", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength",
     "minItems", "maxItems", "maxProperties",

@@ -22,13 +22,15 @@ _BINARY_POWERS: Final = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei":
 def holds(live: Any, rendered: Any) -> bool:
     """Return whether everything in `rendered` is in `live`, whatever else is there.
 
-    An empty mapping or list, and a None, are as good as nothing at all, for the server drops
+    An empty mapping, list or text, and a None, are as good as nothing at all, for the server drops
     them; quantities are compared by their amount ("1024Mi" comes back as "1Gi").
     """
     if isinstance(rendered, Mapping):
         if not isinstance(live, Mapping):
             return live is None and not rendered
         return all(holds(live.get(key), value) for key, value in rendered.items())
+    if live is None and rendered == "":
+        return True
     if isinstance(rendered, str) or isinstance(live, str):
         return live == rendered or _is_same_quantity(live, rendered)
     if isinstance(rendered, Sequence):

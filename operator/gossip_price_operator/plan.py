@@ -30,6 +30,8 @@ from gossip_price_operator.planned import Plan, Wait
 
 #: How soon to look again when nothing but a settlement or a proven round is waited for.
 _SOON_S: Final = 5
+#: A ConfigMap holds a MiB, names and labels included.
+FILE_BYTES_MAX: Final = 1_000_000
 #: Without a settlement for so many intervals there is no flow that a rollout could disturb.
 _DRY_INTERVALS: Final = 3
 
@@ -153,9 +155,12 @@ def _plan_next(
     )
     if plan.document is not None:
         made = plan.document
+        longer = msgspec.structs.replace(file, epochs=(*file.epochs, made))
+        if len(longer.encode()) > FILE_BYTES_MAX:
+            waits.append(_tell_full(file))
+            return Plan(file, waits=tuple(waits))
         waits.append(_wait_for_start(made))
-        file = msgspec.structs.replace(file, epochs=(*file.epochs, made))
-        return Plan(file, waits=tuple(waits), recheck_s=made.start - now)
+        return Plan(longer, waits=tuple(waits), recheck_s=made.start - now)
     if now < newest.start:
         waits.append(_wait_for_start(newest))
         return Plan(file, waits=tuple(waits), recheck_s=newest.start - now)
@@ -176,6 +181,16 @@ def _wait_for_start(document: Document) -> Wait:
         "EpochStarting",
         f"epoch {document.epoch} with {len(document.members)} members, of whom"
         f" {document.minimum_signers} must sign, starts at {format_time(document.start)}",
+    )
+
+
+def _tell_full(file: NetworkFile) -> Wait:
+    # Nodes take no file that lost an epoch they know: nobody goes back.
+    return Wait(
+        "RecordFull",
+        f"{len(file.epochs)} epochs fill a ConfigMap, which holds {FILE_BYTES_MAX} bytes;"
+        " remedy: go on in a PriceNetwork of another name; what is stored stays provable",
+        is_stalled=True,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import httpx
 import msgspec
@@ -22,7 +23,13 @@ DOCUMENT = NETWORK.document
 PEERS = [member.peer_id for member in DOCUMENT.members]
 PAIR = DOCUMENT.pairs[0].pair
 ROUND = DOCUMENT.start + DOCUMENT.interval
-PRICE = {"pair": PAIR, "price": 200_050_000_000, "decimals": 8, "count": 4, "id": bytes(32)}
+PRICE: dict[str, Any] = {
+    "pair": PAIR,
+    "price": 200_050_000_000,
+    "decimals": 8,
+    "count": 4,
+    "id": bytes(32),
+}
 
 
 def make_board(problems: Mapping[str, str] = {}) -> StatusBoard:

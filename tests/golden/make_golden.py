@@ -14,8 +14,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from crafted import make_heartbeat, make_receipt, pack
-from gossip_price.core.questions import Want, encode_answer, encode_question
+from gossip_price.core.forest import Root, Roots, encode_roots
+from gossip_price.core.merkle import Tree
+from gossip_price.core.questions import (
+    Want,
+    WantNodes,
+    encode_answer,
+    encode_nodes,
+    encode_question,
+)
 from gossip_price.core.wire import encode_open
+from gossip_price.crypto import keccak256
 from gossip_price.network.document import Mode, NetworkFile, PairTerms, Peers
 from networks import START, TERMS, make_network
 
@@ -34,7 +43,11 @@ def describe_wire() -> dict[str, Any]:
     entry = network.entry(report, (0, 2))
     receipt = make_receipt(network, 1, [network.compute_id(report), b"\x01" * 32])
     open_ = encode_open([(network.compute_id(report), 0b101)])
-    heartbeat = make_heartbeat(network, 3, boot=START * 1000, sequence=7, open_=open_)
+    day = START // 86_400
+    roots = encode_roots(
+        Roots(START + 600, {day - 1: Root(3, b"\x02" * 32), day: Root(4, bytes(32))})
+    )
+    heartbeat = make_heartbeat(network, 3, boot=START * 1000, sequence=7, open_=open_, roots=roots)
     return {
         "networkId": network.document.network_id,
         "separator": separator.hex(),
@@ -53,12 +66,44 @@ def describe_wire() -> dict[str, Any]:
             "digest": heartbeat.compute_digest(separator).hex(),
             "signature": heartbeat.signature.hex(),
             "open": open_.hex(),
+            "roots": roots.hex(),
         },
         "question": encode_question(Want((network.compute_id(report),))).hex(),
         "answer": encode_answer([entry]).hex(),
         "envelope": pack(entry, receipts=[receipt], heartbeats=[heartbeat]).hex(),
         "entryOnly": pack(entry).hex(),
     }
+
+
+def describe_trees() -> list[dict[str, Any]]:
+    """Return trees of few and of many ids: what is in them, their nodes and roots."""
+    described = []
+    for count in (1, 16, 17, 300):
+        tree = Tree()
+        items = {keccak256(b"%d" % number): number % 15 + 1 for number in range(count)}
+        for id_, bits in items.items():
+            tree.add(id_, bits)
+        place = min(items).hex()[:2]
+        described.append(
+            {
+                "items": {id_.hex(): bits for id_, bits in items.items()} if count < 20 else count,
+                "signatures": tree.signatures,
+                "root": tree.root.hex(),
+                "rootNode": tree.find_node("", tree.root).hex(),
+                "place": place,
+                "hashAtPlace": (tree.find_hash(place) or b"").hex(),
+            }
+        )
+    day = START // 86_400
+    question = WantNodes(day, (("", tree.root), (place, tree.find_hash(place) or b"")))
+    answer = [tree.find_node(*node) for node in question.nodes]
+    described.append(
+        {
+            "question": encode_question(question).hex(),
+            "answer": encode_nodes([*answer, b""]).hex(),
+        }
+    )
+    return described
 
 
 def describe_documents() -> list[dict[str, str]]:
@@ -78,7 +123,7 @@ def describe_network_file() -> str:
     network = make_network(4, seed="golden")
     peer = network.document.members[0].peer_id
     peers = Peers((f"/ip4/127.0.0.1/tcp/4001/p2p/{peer}",), (), (peer,))
-    following = network.follow(start_index=4)
+    following = network.follow(start_index=4, seed="golden")
     return NetworkFile((network.document, following.document), peers).encode().decode()
 
 
@@ -86,6 +131,7 @@ def make_all() -> dict[str, str]:
     """Return the text of every golden file, by its name."""
     return {
         "wire.json": json.dumps(describe_wire(), indent=1) + "\n",
+        "trees.json": json.dumps(describe_trees(), indent=1) + "\n",
         "documents.json": json.dumps(describe_documents(), indent=1) + "\n",
         "network-file.json": describe_network_file(),
     }

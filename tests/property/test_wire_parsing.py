@@ -22,6 +22,7 @@ from gossip_price.core.questions import (
 )
 from gossip_price.core.types import Entry, Report, Signature
 from gossip_price.core.wire import (
+    ROOTS_BYTES_MAX,
     WIRE_VERSION,
     Envelope,
     Heartbeat,
@@ -81,6 +82,7 @@ heartbeats = st.builds(
     hashes,
     st.text(max_size=64),
     open_ids.map(encode_open),
+    st.binary(max_size=ROOTS_BYTES_MAX),
     signatures,
 )
 envelopes = st.builds(

@@ -16,10 +16,17 @@ FAILED: Final[dict[int, str]] = {
 #: Where the search for each deliberate bug begins (`gossip-price simulate --mutants` tells all).
 FIRST_SEED_OF_MUTANT: Final[dict[str, int]] = {
     "count messages instead of members": 11,
+    "never audit": 3,
+    "read while a write is under way": 5,
+    "write as a herd after an outage": 6,
+    "let a poison row hold its batch up": 10,
     "settle by the wall clock": 9,
-    "take high-s signatures": 1,
+    "take high-s signatures": 20,
     "report a sync that was none": 6,
     "sign rounds that are closed": 43,
+    "drop the signers of closed rounds": 3,
+    "sign in an epoch not in force": 1,
+    "sign by rules that one does not know": 11,
 }
 
 #: Deliberate bugs that no seed has shown since healing changed the histories (0 to 100 tried).

@@ -28,6 +28,16 @@ def test_what_once_failed_holds(seed: int) -> None:
     assert not outcome.violations, explain(outcome)
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("habits", [(), ("trees", "sign_late")], ids=["honest", "lying trees"])
+def test_who_was_away_for_hours_agrees_with_all_in_the_end(
+    seed: int, habits: tuple[str, ...]
+) -> None:
+    fixed = Options(long=True, faults=("away", "partition", "loss"), habits=habits)
+    outcome = run_seed(seed, fixed)
+    assert not outcome.violations, explain(outcome)
+
+
 @pytest.mark.parametrize("mode", list(Mode))
 @pytest.mark.parametrize("members", [4, 7])
 def test_on_a_good_day_every_round_is_promised_and_stored(mode: Mode, members: int) -> None:

@@ -91,8 +91,6 @@ def test_the_other_v_is_another_signer() -> None:
         ("bytes", "text"),
         ("bytes32[]", b"x" * 32),
         ("bytes32[]", [b"x"]),
-        ("int256", 7),
-        ("bool", 1),
     ],
 )
 def test_a_struct_refuses_a_value_that_is_not_of_its_type(kind: str, value: object) -> None:
@@ -100,7 +98,9 @@ def test_a_struct_refuses_a_value_that_is_not_of_its_type(kind: str, value: obje
         StructType(f"T({kind} a)").encode(value)  # type: ignore[arg-type]  # that is the point
 
 
-@pytest.mark.parametrize("definition", ["", "T", "T(uint8 a", "(uint8 a)", "1T(uint8 a)"])
+@pytest.mark.parametrize(
+    "definition", ["", "T", "T(uint8 a", "(uint8 a)", "1T(uint8 a)", "T(int256 a)", "T(bool a)"]
+)
 def test_what_is_no_struct_type_is_refused(definition: str) -> None:
     with pytest.raises(ValueError, match="not an EIP-712 struct type"):
         StructType(definition)

@@ -39,7 +39,7 @@ def test_the_order_of_keys_in_a_file_does_not_change_the_hash() -> None:
 
 
 RULES: dict[str, tuple[dict[str, Any], str]] = {
-    "protocol": ({"protocol": 2}, "protocol: 2 given, allowed: 1 to 1"),
+    "protocol": ({"protocol": 0}, "protocol: 0 given, allowed: 1 to 65535"),
     "network id": ({"networkId": "0x12"}, "networkId: '0x12' given, allowed: 0x and 64"),
     "network id in capitals": ({"networkId": "0x" + "AB" * 32}, "networkId"),
     "epoch zero": ({"epoch": 0}, "epoch: 0 given"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
+from operator import contains
 from typing import cast
 
 import pytest
@@ -11,11 +13,13 @@ import pytest
 from gossip_price.core import events as ev
 from gossip_price.core.events import Note, NoteKind
 from gossip_price.core.machine import Machine
-from gossip_price.core.types import Now, Observation, StoredRow
+from gossip_price.core.rows import Correction, FoundRow, LateSignature, RowRange
+from gossip_price.core.types import Entry, Now, Observation, StoredRow
 from gossip_price.engine import INBOX_MAX, PUBLISH_MAX, QUESTIONS_MAX, Engine, Turns, watch_store
 from gossip_price.network.document import Document, PairTerms
 from gossip_price.ports import (
     Deliver,
+    JournalError,
     NoObservationError,
     RequestError,
     Respond,
@@ -117,6 +121,62 @@ def test_a_turn_whose_records_were_refused_signs_nothing() -> None:
     assert machine.heard == [ev.Tick(), ev.JournalFailed("database or disk is full")]
 
 
+@pytest.mark.parametrize("full", [False, True], ids=["a working disk", "a full disk"])
+def test_what_is_read_back_is_what_was_written_before(full: bool) -> None:
+    proven = ev.ProvenRecord(b"p" * 32, cast(Entry, None), 0)
+
+    def answer(event: ev.Event) -> list[ev.Effect]:
+        if event == ev.Tick():
+            return [ev.Recall(7, (proven.id, b"q" * 32)), ev.Remember(proven)]
+        return [NOTE] if isinstance(event, ev.Recalled) else []
+
+    turns, machine, journal, _ = make_turns(answer)
+    journal.full = full
+    assert turns.take([ev.Tick()], Now(0, 0)) == [NOTE]
+    assert machine.heard[-1] == ev.Recalled(7, () if full else (proven,))
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["a working disk", "a full disk"])
+def test_a_range_is_read_back_and_a_journal_that_cannot_be_read_is_not_empty(full: bool) -> None:
+    record = ev.ProvenRecord(b"p" * 32, cast(Entry, None), 0)
+
+    def read(after: object, limit: int) -> tuple[ev.ProvenRecord, ...]:
+        if full:
+            raise JournalError("database or disk is full")
+        return (record,)
+
+    turns, machine, journal, _ = make_turns(on(ev.Tick(), ev.RecallRange(7, (0, bytes(32)), 4)))
+    journal.read_proven_range = read  # type: ignore[method-assign]  # a disk that can fail
+    turns.take([ev.Tick()], Now(0, 0))
+    assert machine.heard[-1] == ev.RangeRecalled(7, None if full else (record,))
+
+
+AUDITS: list[tuple[ev.AuditEffect, ev.AuditEvent]] = [
+    (ev.ReadRows(7, None, (b"i" * 32,), 3_000), ev.RowsRead(7, ())),
+    (ev.Correct(7, ()), ev.Corrected(7, (b"moved",), ())),
+    (ev.AddSignatures(7, ()), ev.SignaturesAdded(7, 0)),
+]
+
+
+@pytest.mark.parametrize(("effect", "event"), AUDITS, ids=lambda one: type(one).__name__)
+async def test_the_audit_s_statements_are_answered_or_fail_and_say_nothing_of_the_store(
+    effect: ev.AuditEffect, event: ev.AuditEvent
+) -> None:
+    troubles = {
+        None: event,
+        StoreUnavailableError("slow"): ev.AuditFailed(7, "slow"),
+        StoreRefusedError("poison"): ev.AuditFailed(7, "poison", is_refusal=True),
+    }
+    for trouble, expected in troubles.items():
+        desk = Desk(on(GO, effect))
+        desk.store.trouble = trouble
+        desk.engine.deliver("somebody", b"go")
+        heard = desk.machine.heard
+        await desk.until(partial(contains, heard, expected))
+        assert not any(isinstance(one, ev.StoreDown) for one in heard)
+        await desk.end()
+
+
 def test_the_first_write_after_a_failure_tells_the_machine_that_it_recovered() -> None:
     turns, machine, journal, _ = make_turns(answer_vote)
     journal.full = True
@@ -200,6 +260,26 @@ class FakeStore:
 
     async def start(self, up: Callable[[bytes], None], down: Callable[[str], None]) -> None:
         raise AssertionError("the composition root starts it")
+
+    async def read_rows(
+        self, wanted: RowRange | Sequence[bytes], deadline_s: float
+    ) -> tuple[FoundRow, ...]:
+        self._fail_if_told()
+        return ()
+
+    async def correct(
+        self, corrections: Sequence[Correction]
+    ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        self._fail_if_told()
+        return (b"moved",), ()
+
+    async def add_signatures(self, late: Sequence[LateSignature]) -> int:
+        self._fail_if_told()
+        return len(late)
+
+    def _fail_if_told(self) -> None:
+        if self.trouble is not None:
+            raise self.trouble
 
     async def insert(self, rows: Sequence[StoredRow]) -> tuple[bytes, ...]:
         try:

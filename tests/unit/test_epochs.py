@@ -40,6 +40,10 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "a number left out": ({"epoch": 3}, "epoch 3: follows epoch 1, allowed: 2"),
     "another predecessor": ({"previous": "0x" + "11" * 32}, "epoch 2: previous is not the hash"),
     "no later start": ({"start": START}, "epoch 2: start is not after"),
+    "too few in common": (
+        {"members": make_network(5, seed="other").document.members},
+        "epoch 2: minimumSigners: 3 before and 4 now are not more than the 9 members of both",
+    ),
     "a round cut in two": ({"interval": 10, "start": START + 50}, "cuts a round of epoch 1 in two"),
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gossip_price.adapters.journal import SqliteJournal
-from gossip_price.core.events import Forget, RoundRecord, StoredRecord
+from gossip_price.core.events import EpochRecord, Forget, RoundRecord, StoredRecord
 from gossip_price.ports import Journal, JournalError
 from journal_cases import (
     ADDRESS,
@@ -46,6 +46,43 @@ def test_a_file_that_was_never_finished_is_born_when_it_is(path: Path) -> None:
     path.touch()
     journal = open_journal(path)
     assert journal.load().birth_ms == BIRTH_MS
+    journal.close()
+
+
+def test_proven_entries_are_read_back_page_by_page_by_round_and_id(path: Path) -> None:
+    journal = open_journal(path)
+    in_order = [make_proven(600 * (n // 2), n, last_signed_ms=n) for n in range(2, 8)]
+    journal.write(list(reversed(in_order)))
+    read: list[object] = []
+    after = (0, bytes(32))
+    while page := journal.read_proven_range(after, 4):
+        assert len(page) <= 4
+        read += page
+        after = (page[-1].entry.report.round, page[-1].id)
+    assert read == in_order
+    journal.close()
+    with pytest.raises(JournalError):
+        journal.read_proven_range(after, 4)
+
+
+def test_proven_entries_are_read_back_by_id(path: Path) -> None:
+    journal = open_journal(path)
+    one, two, three = (make_proven(600 * n, n, last_signed_ms=n) for n in (1, 2, 3))
+    journal.write([three, one, two])
+    assert journal.read_proven([make_id(3), make_id(9), make_id(1)]) == (one, three)
+    assert journal.read_proven([]) == ()
+    journal.close()
+    with pytest.raises(JournalError):
+        journal.read_proven([make_id(1)])
+
+
+def test_the_newest_epoch_is_remembered_and_a_journal_of_before_has_none(path: Path) -> None:
+    journal = open_journal(path)
+    assert journal.load().epoch is None
+    journal.write([EpochRecord(1, make_id(1)), EpochRecord(2, make_id(2))])
+    journal.close()
+    journal = open_journal(path)
+    assert journal.load().epoch == EpochRecord(2, make_id(2))
     journal.close()
 
 

@@ -119,8 +119,8 @@ ENTRIES: dict[str, tuple[Entry, NoteKind | None, str]] = {
     ),
     "a round before the epoch": (
         NETWORK.entry(replace(REPORT, round=START - 15, observed_at=START - 15), (FIRST,)),
-        NoteKind.IGNORED,
-        "epoch_not_in_force",
+        NoteKind.REJECTED,
+        "epoch_not_started",
     ),
     "a round to come": (sign_old(3, 0), NoteKind.IGNORED, "future_round"),
     "an old round, unproven": (sign_old(0, 0, 1), NoteKind.IGNORED, "stale_round"),

@@ -71,7 +71,8 @@ def count_proofs(node: Node, round_start: int) -> int:
 
 
 def get_questions(node: Node) -> list[tuple[str, tuple[bytes, ...]]]:
-    return [(peer, decode_question(data).ids) for peer, data in node.asked]
+    questions = [(peer, decode_question(data)) for peer, data in node.asked]
+    return [(peer, question.ids) for peer, question in questions if isinstance(question, Want)]
 
 
 def isolate(world: World) -> None:

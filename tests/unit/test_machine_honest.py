@@ -95,7 +95,7 @@ def test_a_member_that_has_the_next_epoch_and_one_that_has_not_do_not_blame_each
     world.run_until(START + 120)
     assert find_blame(world) == []
     reasons = {reason for node in world.nodes for reason in node.get_reasons(NoteKind.IGNORED)}
-    assert reasons == {"unknown_epoch", "epoch_not_in_force"}
+    assert reasons == {"unknown_epoch", "epoch_not_in_force", "epoch_over"}
     # Two and two: neither side has a quorum of its own after the change, by design.
     assert max(row.report.round for row in world.get_rows()) < after.document.start
 

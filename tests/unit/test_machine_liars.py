@@ -6,7 +6,7 @@ import pytest
 
 from crafted import carries_entries, get_ranked, make_heartbeat, pack
 from gossip_price.core.events import NoteKind
-from gossip_price.core.limits import HEARTBEAT_MISSED, HEARTBEAT_MS, VARIANTS_MAX
+from gossip_price.core.limits import HEARTBEAT_MISSED, HEARTBEAT_QUIET_MS, VARIANTS_MAX
 from gossip_price.network.document import Mode
 from networks import START, make_network
 from world import PRICE, STORE, Node, World
@@ -100,7 +100,7 @@ def test_a_replayed_heartbeat_keeps_nobody_alive() -> None:
     world.send(3, beat)
     world.run_until(START + 1)
     assert world.get_writers_known_to(0) == {1, 3}
-    for second in range(2, 2 + HEARTBEAT_MISSED * HEARTBEAT_MS // 1000):
+    for second in range(2, 2 + HEARTBEAT_MISSED * HEARTBEAT_QUIET_MS // 1000):
         world.send(3, beat)  # what its transport key's thief could do
         world.run_until(START + second)
     assert world.get_writers_known_to(0) == {1}

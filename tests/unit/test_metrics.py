@@ -40,7 +40,18 @@ COUNTED = [
     (NoteKind.UNANSWERED, "questions_unanswered_total", {"reason": "why"}),
     (NoteKind.ANSWERED, "questions_answered_total", {}),
     (NoteKind.HEALED, "reports_healed_total", {"pair": "ETH-USD"}),
+    (NoteKind.CAUGHT_UP, "catchups_total", {}),
+    (NoteKind.EPOCH_KNOWN, "epochs_learnt_total", {}),
+    (NoteKind.EPOCH_ENTERED, "epochs_entered_total", {}),
+    (NoteKind.EPOCH_REFUSED, "epochs_refused_total", {}),
+    (NoteKind.PROTOCOL_UNKNOWN, "epochs_unknown_protocol_total", {}),
     (NoteKind.POISON, "rows_refused_total", {}),
+    (NoteKind.AUDITED, "audits_total", {"reason": "why"}),
+    (NoteKind.AUDIT_FAILED, "audit_failures_total", {}),
+    (NoteKind.RESTORED, "rows_restored_total", {}),
+    (NoteKind.QUARANTINED, "rows_quarantined_total", {"reason": "why"}),
+    (NoteKind.LEFT_ALONE, "rows_left_alone_total", {}),
+    (NoteKind.LATE_SIGNED, "late_signature_batches_total", {}),
     (NoteKind.CLOCK_STEPPED, "clock_steps_total", {}),
     (NoteKind.JOURNAL_FAILED, "journal_failures_total", {}),
     (NoteKind.STORE_DOWN, "store_failures_total", {}),
@@ -65,8 +76,26 @@ def test_every_kind_is_counted_but_the_ends_of_trouble() -> None:
     assert set(NoteKind) - counted == {NoteKind.STORE_UP, NoteKind.JOURNAL_RECOVERED}
 
 
+def test_late_signatures_are_counted_one_by_one(
+    registry: CollectorRegistry, metrics: NodeMetrics
+) -> None:
+    metrics.observe(Note(NoteKind.LATE_SIGNED, count=3))
+    assert registry.get_sample_value("gossip_price_late_signatures_added_total") == 3
+
+
 def test_a_pair_s_series_begin_at_zero(registry: CollectorRegistry, metrics: NodeMetrics) -> None:
     assert registry.get_sample_value("gossip_price_rows_stored_total", {"pair": "ETH-USD"}) == 0
+
+
+def test_a_pair_that_an_epoch_brings_begins_at_zero_and_the_epochs_are_shown(
+    registry: CollectorRegistry, metrics: NodeMetrics
+) -> None:
+    metrics.add_pairs(["BTC-USD", "ETH-USD"])
+    assert registry.get_sample_value("gossip_price_rows_stored_total", {"pair": "BTC-USD"}) == 0
+    metrics.observe(Note(NoteKind.EPOCH_ENTERED, count=2))
+    metrics.observe(Note(NoteKind.EPOCH_KNOWN, count=3))
+    assert registry.get_sample_value("gossip_price_epoch") == 2
+    assert registry.get_sample_value("gossip_price_epoch_newest") == 3
 
 
 def test_states_are_gauges(registry: CollectorRegistry, metrics: NodeMetrics) -> None:

@@ -221,6 +221,12 @@ def test_a_quorum_cannot_sign_what_its_document_forbids(
     assert caught.value.reason == reason
 
 
+def test_what_follows_unknown_rules_is_not_called_proven() -> None:
+    document = msgspec.structs.replace(NETWORK.document, protocol=2)
+    with pytest.raises(UnprovenError, match="protocol_unknown: epoch 1 has protocol 2"):
+        EpochBook([document]).find(document.hash)
+
+
 def test_an_id_that_is_not_the_contents_is_refused() -> None:
     report = NETWORK.report()
     for wrong in (get_id(NETWORK.report(1)), get_id(report).upper(), get_id(report)[2:], ""):

@@ -124,7 +124,7 @@ class DataFolder:
         except DocumentError as error:
             raise DataFolderError(f"{self.network_path}: {error}; {REMEDY}") from error
         network = self._describe(file)
-        members = file.epochs[-1].members if file.epochs else ()
+        members = file.epochs[0].members if file.epochs else ()
         if {node.member for node in network.nodes} != set(members):
             raise DataFolderError(
                 f"{self.path}: the keys are not those of the members in {NETWORK_FILE}; {REMEDY}"
@@ -171,8 +171,12 @@ class DataFolder:
         return [self.path / f"node-{number}" for number in range(1, count + 1)]
 
     def _describe(self, file: NetworkFile) -> LocalNetwork:
-        """Return the network of `file` and our keys. Raises DataFolderError for a key."""
-        count = len(file.epochs[-1].members) if file.epochs else 0
+        """Return the network of `file` and our keys. Raises DataFolderError for a key.
+
+        Here are the keys of the first epoch's members; who came later has its own elsewhere, and
+        who was removed listens.
+        """
+        count = len(file.epochs[0].members) if file.epochs else 0
         try:
             nodes = [Identity.read(folder) for folder in self._list_folders(count)]
             bootstrap = compute_peer_id(read_key(self._bootstrap_key))

@@ -1,8 +1,8 @@
 """The journal: what this node must not forget, in one SQLite file that one process may hold.
 
 It keeps votes (what we signed, so that we never sign its opposite), proven entries, the highest
-round, and the peer book. It decides nothing but one thing: a second vote under one key is
-refused. It knows nothing of quorums, clocks or what the records are for.
+round, the newest epoch, and the peer book. It decides nothing but one thing: a second vote under
+one key is refused. It knows nothing of quorums, clocks or what the records are for.
 
 What `write` has returned from is on disk (WAL, synchronous=FULL); what it has refused changed
 nothing. It sees what the file system sees: a copy of the file put back later, or its `-wal`
@@ -24,6 +24,7 @@ import msgspec
 
 from gossip_price.adapters.owned import sync_folder
 from gossip_price.core.events import (
+    EpochRecord,
     Forget,
     ProvenRecord,
     Recollection,
@@ -32,6 +33,7 @@ from gossip_price.core.events import (
     StoredRecord,
     Vote,
 )
+from gossip_price.core.rows import Key
 from gossip_price.core.types import Entry, Report
 from gossip_price.ports import JournalError
 
@@ -49,6 +51,7 @@ _SCHEMA: Final = (
     "CREATE INDEX proven_by_round ON proven (round)",
     "CREATE TABLE peers (peer TEXT PRIMARY KEY, addresses BLOB NOT NULL) WITHOUT ROWID",
 )
+_SELECT_PROVEN: Final = "SELECT id, entry, last_signed_ms, sources, spread_bp, stored FROM proven"
 #: Values of `proven.stored`; they only rise.
 _RECEIPTED: Final = 1
 _CONFIRMED: Final = 2
@@ -100,29 +103,18 @@ class SqliteJournal:
                     "SELECT key, id, report FROM votes ORDER BY round, key"
                 )
             )
-            rows = connection.execute(
-                "SELECT id, entry, last_signed_ms, sources, spread_bp, stored FROM proven"
-                " ORDER BY round, id"
-            ).fetchall()
+            rows = connection.execute(f"{_SELECT_PROVEN} ORDER BY round, id").fetchall()
         return Recollection(
             birth_ms=meta["birth_ms"],
             highest_round=meta["highest_round"],
             votes=votes,
-            proven=tuple(
-                ProvenRecord(
-                    id_,
-                    self._decode(entry, Entry),
-                    last_signed_ms,
-                    self._decode(sources, tuple[str, ...]),
-                    spread_bp,
-                )
-                for id_, entry, last_signed_ms, sources, spread_bp, _ in rows
-            ),
+            proven=tuple(self._to_proven(row) for row in rows),
             stored=tuple(
                 StoredRecord(id_, confirmed=stored == _CONFIRMED)
                 for id_, *_, stored in rows
                 if stored
             ),
+            epoch=EpochRecord(meta["epoch"], meta["epoch_hash"]) if "epoch" in meta else None,
         )
 
     def write(self, records: Sequence[Record]) -> None:
@@ -135,6 +127,24 @@ class SqliteJournal:
         with self._transaction() as connection:
             for record in records:
                 self._put(connection, record)
+
+    def read_proven(self, ids: Sequence[bytes]) -> tuple[ProvenRecord, ...]:
+        """Return what is remembered as proven of these ids, by id. Raises JournalError."""
+        marks = ", ".join("?" * len(ids))
+        statement = f"{_SELECT_PROVEN} WHERE id IN ({marks}) ORDER BY id"
+        with self._transaction(synced=False) as connection:
+            rows = connection.execute(statement, tuple(ids)).fetchall()
+        return tuple(self._to_proven(row) for row in rows)
+
+    def read_proven_range(self, after: Key, limit: int) -> tuple[ProvenRecord, ...]:
+        """Return the first `limit` proven entries after (round, id), in that order.
+
+        Raises JournalError.
+        """
+        statement = f"{_SELECT_PROVEN} WHERE (round, id) > (?, ?) ORDER BY round, id LIMIT ?"
+        with self._transaction(synced=False) as connection:
+            rows = connection.execute(statement, (*after, limit)).fetchall()
+        return tuple(self._to_proven(row) for row in rows)
 
     def load_peers(self) -> dict[str, tuple[str, ...]]:
         """Return the peer book: addresses by peer id, newest first. Raises JournalError."""
@@ -155,6 +165,16 @@ class SqliteJournal:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _to_proven(self, row: tuple[Any, ...]) -> ProvenRecord:
+        id_, entry, last_signed_ms, sources, spread_bp, _ = row
+        return ProvenRecord(
+            id_,
+            self._decode(entry, Entry),
+            last_signed_ms,
+            self._decode(sources, tuple[str, ...]),
+            spread_bp,
+        )
 
     def _put(self, connection: sqlite3.Connection, record: Record) -> None:
         match record:
@@ -183,6 +203,13 @@ class SqliteJournal:
                 )
             case RoundRecord(highest=highest):
                 _raise_meta(connection, "highest_round", highest)
+            case EpochRecord(epoch=epoch, hash=hash_):
+                # Not in a journal's first meta: older ones have none.
+                connection.executemany(
+                    "INSERT INTO meta VALUES (?, ?)"
+                    " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    [("epoch", epoch), ("epoch_hash", hash_)],
+                )
             case Forget(before_round=before_round):
                 _raise_meta(connection, "forgotten_before", before_round)
                 connection.execute("DELETE FROM votes WHERE round < ?", (before_round,))

@@ -71,6 +71,20 @@ _COUNTS: Final[Mapping[NoteKind, _Count]] = {
         "How many proven reports stopped gaining signers and were due to be stored?",
         ("pair",),
     ),
+    NoteKind.EPOCH_KNOWN: _Count(
+        "gossip_price_epochs_learnt_total", "How many epochs did we learn of in this life?"
+    ),
+    NoteKind.EPOCH_ENTERED: _Count(
+        "gossip_price_epochs_entered_total", "How many epochs did we enter in this life?"
+    ),
+    NoteKind.EPOCH_REFUSED: _Count(
+        "gossip_price_epochs_refused_total",
+        "How often did a network file not go on where our epochs end?",
+    ),
+    NoteKind.PROTOCOL_UNKNOWN: _Count(
+        "gossip_price_epochs_unknown_protocol_total",
+        "How many epochs did we learn of whose protocol this version does not know?",
+    ),
     NoteKind.STORED: _Count(
         "gossip_price_rows_stored_total", "How many rows did this node insert?", ("pair",)
     ),
@@ -123,8 +137,37 @@ _COUNTS: Final[Mapping[NoteKind, _Count]] = {
         "How many reports gained signatures because we asked for them?",
         ("pair",),
     ),
+    NoteKind.CAUGHT_UP: _Count(
+        "gossip_price_catchups_total",
+        "How often did a peer's tree of a day give us what we lacked?",
+    ),
     NoteKind.POISON: _Count(
         "gossip_price_rows_refused_total", "How many rows did the database refuse for good?"
+    ),
+    NoteKind.AUDITED: _Count(
+        "gossip_price_audits_total",
+        "How often was the database audited to the end, the last hours or all?",
+        ("reason",),
+    ),
+    NoteKind.AUDIT_FAILED: _Count(
+        "gossip_price_audit_failures_total", "How often could the audit not read or mend a page?"
+    ),
+    NoteKind.RESTORED: _Count(
+        "gossip_price_rows_restored_total",
+        "How many rows were missing in the database, and were inserted again by us?",
+    ),
+    NoteKind.QUARANTINED: _Count(
+        "gossip_price_rows_quarantined_total",
+        "How many rows did we find false and move to quarantine, and what was wrong with them?",
+        ("reason",),
+    ),
+    NoteKind.LEFT_ALONE: _Count(
+        "gossip_price_rows_left_alone_total",
+        "How many rows did audits meet whose epoch we do not know?",
+    ),
+    NoteKind.LATE_SIGNED: _Count(
+        "gossip_price_late_signature_batches_total",
+        "How often did we add signatures that came after their row was settled?",
     ),
     NoteKind.CLOCK_STEPPED: _Count(
         "gossip_price_clock_steps_total", "How often did this machine's wall clock jump?"
@@ -164,14 +207,16 @@ class NodeMetrics:
             kind: Counter(count.name, count.help, count.labels, registry=registry)
             for kind, count in _COUNTS.items()
         }
-        for pair in pairs:
-            for kind, count in _COUNTS.items():
-                if count.labels == ("pair",):
-                    self._counters[kind].labels(self._pairs.take(pair))
+        self.add_pairs(pairs)
         self._make_gauges(registry)
         self._entries = Counter(
             "gossip_price_entries_published_total",
             "How many entries (reports with signatures) were in the messages that we sent?",
+            registry=registry,
+        )
+        self._late_signatures = Counter(
+            "gossip_price_late_signatures_added_total",
+            "How many signatures were in those batches and not there before?",
             registry=registry,
         )
         self._stored_after = Histogram(
@@ -211,6 +256,10 @@ class NodeMetrics:
             "Which round (its start) did we last see a price for ourselves?",
             ("pair",),
         )
+        self._epoch = gauge("gossip_price_epoch", "Which epoch do we follow now?")
+        self._epoch_newest = gauge(
+            "gossip_price_epoch_newest", "Which is the last epoch that we know, announced or not?"
+        )
         self._proven_price = gauge(
             "gossip_price_proven_price", "What is the newest proven price?", ("pair",)
         )
@@ -243,12 +292,25 @@ class NodeMetrics:
                 self._settled_after.labels(self._pairs.take(note.pair)).observe(note.ms / 1_000)
             case NoteKind.STORED:
                 self._stored_after.labels(self._pairs.take(note.pair)).observe(note.ms / 1_000)
+            case NoteKind.LATE_SIGNED:
+                self._late_signatures.inc(note.count)
             case NoteKind.PUBLISHED:
                 self._entries.inc(note.count)
+            case NoteKind.EPOCH_ENTERED:
+                self._epoch.set(note.count)
+            case NoteKind.EPOCH_KNOWN:
+                self._epoch_newest.set(note.count)
             case NoteKind.STORE_UP | NoteKind.STORE_DOWN:
                 self._store_up.set(note.kind is NoteKind.STORE_UP)
             case NoteKind.JOURNAL_FAILED | NoteKind.JOURNAL_RECOVERED:
                 self._journal_up.set(note.kind is NoteKind.JOURNAL_RECOVERED)
+
+    def add_pairs(self, pairs: Iterable[str]) -> None:
+        """Begin the series of these pairs at zero; those that began go on."""
+        for pair in pairs:
+            for kind, count in _COUNTS.items():
+                if count.labels == ("pair",):
+                    self._counters[kind].labels(self._pairs.take(pair))
 
     def set_simulated(self, simulated: bool) -> None:
         """Say whether the prices are nobody's market."""

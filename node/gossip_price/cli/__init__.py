@@ -15,7 +15,7 @@ COMMANDS: Final = {
     "node": "run one node, configured by GP_* variables",
     "verify": "check stored prices against their signatures",
     "keys": "make or show a node's keys",
-    "network": "make a network document with fresh keys",
+    "network": "make a network document with fresh keys, and the epochs after it",
     "migrate": "bring a database to this version's schema",
     "simulate": "try bad days in a simulated network",
     "feed": "serve simulated prices in Coinbase's format",

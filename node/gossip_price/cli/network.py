@@ -1,4 +1,4 @@
-"""`gossip-price network new`: keys for N members and the first document of their network."""
+"""`gossip-price network`: `new` makes keys and a first document, `next` the epochs after it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from gossip_price.adapters.datafolder import NETWORK_FILE, DataFolder, DataFolderError, LocalNetwork
+from gossip_price.cli import epoch
 from gossip_price.cli.wishes import Wishes, add_wishes, read_resource
 from gossip_price.network.document import DocumentError
 from gossip_price.network.spec import SpecError, make_resource
@@ -16,17 +17,23 @@ from gossip_price.network.spec_parts import NetworkSpec
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
-    commands = parser.add_subparsers(dest="network_command", required=True, metavar="new")
+    commands = parser.add_subparsers(dest="network_command", required=True, metavar="new|next")
     summary = f"make keys for each member and {NETWORK_FILE} with a first document"
     command = commands.add_parser("new", help=summary, description=summary.capitalize() + ".")
     command.add_argument(
         "--folder", type=Path, required=True, metavar="DIR", help="where to; `up --data` runs it"
     )
     add_wishes(command)
+    summary = "append the next epoch to a network file, on the safe way to what is asked for"
+    epoch.configure(
+        commands.add_parser("next", help=summary, description=summary.capitalize() + ".")
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it; exit code 0, or 2 with every problem on stderr."""
+    """Do it; exit code 0, or 2 with every problem on stderr (`next`: 1 for not yet)."""
+    if options.network_command == "next":
+        return epoch.run(options)
     try:
         resource = make_resource({}) if options.file is None else read_resource(options.file)
         wanted = Wishes.of(options).lay_over(resource)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final, NamedTuple
 
+from gossip_price.core.forest import decode_roots
 from gossip_price.core.rounds import is_over, is_too_early
 from gossip_price.core.types import Entry, Now, Report, Signature
 from gossip_price.core.wire import Heartbeat, Receipt, WireError, decode_open
@@ -61,14 +62,19 @@ def check_entry(entry: Entry, document: Document | None, chain: EpochChain, now:
     # [reject] an honest node never passes on a report that its proposer has not signed
     if document.index_by_address[entry.report.proposer] not in claimed:
         return _reject("unsigned_by_proposer")
-    # [ignore] the author may not have the newer epoch yet; nobody signs this
-    if chain.get_in_force(entry.report.round) is not document:
+    # [reject] nobody signs for an epoch before it starts
+    if entry.report.round < document.start:
+        return _reject("epoch_not_started")
+    # [ignore] the author may not have the newer epoch yet: nobody signs this any more, but what
+    # a quorum that had not heard of it has proven is merged
+    is_claimed_proven = len(claimed) >= document.minimum_signers
+    if chain.get_in_force(entry.report.round) is not document and not is_claimed_proven:
         return _ignore("epoch_not_in_force")
     # [ignore] somebody's clock is wrong, perhaps ours
     if is_too_early(document, entry.report.round, now):
         return _ignore("future_round")
     # [ignore] too old to be signed; what is proven is merged at any age
-    if is_over(document, entry.report.round, now) and len(claimed) < document.minimum_signers:
+    if is_over(document, entry.report.round, now) and not is_claimed_proven:
         return _ignore("stale_round")
     return ACCEPT
 
@@ -106,13 +112,18 @@ def check_signature(id_: bytes, signature: Signature, document: Document) -> Ver
     return ACCEPT
 
 
-def check_heartbeat(heartbeat: Heartbeat, document: Document | None, author: str) -> Verdict:
-    """Judge a heartbeat of a member of `document`, the epoch that it names."""
+def check_heartbeat(heartbeat: Heartbeat, chain: EpochChain, author: str, now: Now) -> Verdict:
+    """Judge a heartbeat of a member of the epoch that it names."""
+    document = chain.find(heartbeat.epoch)
     if document is None:
         return _ignore("unknown_epoch")
-    # [reject] open ids that are none
+    # [ignore] of an epoch that is over: its author may not have heard, or be no member any more
+    if document not in chain.list_live(now.wall_ms // 1000):
+        return _ignore("epoch_over")
+    # [reject] open ids that are none, roots that are none
     try:
         decode_open(heartbeat.open)
+        decode_roots(heartbeat.roots)
     except WireError as error:
         return _reject(error.reason)
     return _check_own_word(
@@ -121,10 +132,11 @@ def check_heartbeat(heartbeat: Heartbeat, document: Document | None, author: str
     )  # fmt: skip
 
 
-def check_receipt(receipt: Receipt, document: Document, author: str) -> Verdict:
-    """Judge a receipt against the roster of `document`, the newest epoch we know."""
+def check_receipt(receipt: Receipt, chain: EpochChain, author: str, now: Now) -> Verdict:
+    """Judge a receipt against the rosters of the epochs that live."""
+    document = chain.find_member_epoch(receipt.writer, now.wall_ms // 1000)
     # [ignore] a writer that we do not know (yet, or any more)
-    if receipt.writer not in document.index_by_address:
+    if document is None:
         return _ignore("unknown_writer")
     return _check_own_word(
         receipt.writer, receipt.compute_digest(document.separator), receipt.signature,

@@ -12,8 +12,10 @@ from enum import Enum
 
 from msgspec import Struct
 
+from gossip_price.core.rows import Correction, FoundRow, Key, LateSignature, RowRange
 from gossip_price.core.types import Entry, Observation, Report, StoredRow
 from gossip_price.network.document import PairTerms
+from gossip_price.network.epochs import EpochChain
 
 # --- events ---------------------------------------------------------------------------------
 
@@ -62,6 +64,23 @@ class JournalRecovered(Struct, frozen=True):
     """The journal takes records again."""
 
 
+class Recalled(Struct, frozen=True):
+    """What the journal holds of the ids that a Recall with this token named, by id."""
+
+    token: int
+    records: tuple[ProvenRecord, ...]
+
+
+class RangeRecalled(Struct, frozen=True):
+    """What the journal holds of the range, or the ids, that the audit asked for, in order.
+
+    `records` is None when the journal cannot be read: that is not the same as empty.
+    """
+
+    token: int
+    records: tuple[ProvenRecord, ...] | None
+
+
 class StoreUp(Struct, frozen=True):
     """The database answers and names itself (`store`, 32 bytes)."""
 
@@ -88,6 +107,36 @@ class StoreRefused(Struct, frozen=True):
     reason: str
 
 
+class RowsRead(Struct, frozen=True):
+    """What stands in the table of what the audit asked for; ranges by round and id."""
+
+    token: int
+    rows: tuple[FoundRow, ...]
+
+
+class Corrected(Struct, frozen=True):
+    """One transaction moved these ids' rows into quarantine and inserted those true ones."""
+
+    token: int
+    moved: tuple[bytes, ...]
+    inserted: tuple[bytes, ...]
+
+
+class SignaturesAdded(Struct, frozen=True):
+    """So many of the late signatures were not there before."""
+
+    token: int
+    count: int
+
+
+class AuditFailed(Struct, frozen=True):
+    """A statement of the audit did not succeed. `is_refusal`: these values never will."""
+
+    token: int
+    reason: str
+    is_refusal: bool = False
+
+
 class Asked(Struct, frozen=True):
     """A peer, proven by its connection, asks a question; answer with Answer and this token."""
 
@@ -111,6 +160,12 @@ class AskFailed(Struct, frozen=True):
     detail: str = ""
 
 
+class NetworkChanged(Struct, frozen=True):
+    """The network file names these epochs now: those known, and perhaps more."""
+
+    chain: EpochChain
+
+
 class Closing(Struct, frozen=True):
     """The process is leaving: sign nothing more, send and store what is ready."""
 
@@ -123,15 +178,25 @@ Event = (
     | Signed
     | JournalFailed
     | JournalRecovered
+    | Recalled
+    | RangeRecalled
     | StoreUp
     | StoreDown
     | Stored
     | StoreRefused
+    | RowsRead
+    | Corrected
+    | SignaturesAdded
+    | AuditFailed
     | Asked
     | Answered
     | AskFailed
+    | NetworkChanged
     | Closing
 )
+
+
+AuditEvent = RangeRecalled | RowsRead | Corrected | SignaturesAdded | AuditFailed
 
 
 # --- records: what the journal keeps --------------------------------------------------------
@@ -174,13 +239,20 @@ class RoundRecord(Struct, frozen=True):
     highest: int
 
 
+class EpochRecord(Struct, frozen=True):
+    """The newest epoch we know, by number and hash; no later life may know less."""
+
+    epoch: int
+    hash: bytes
+
+
 class Forget(Struct, frozen=True):
     """Votes and entries of rounds before this one have served their time."""
 
     before_round: int
 
 
-Record = Vote | ProvenRecord | StoredRecord | RoundRecord | Forget
+Record = Vote | ProvenRecord | StoredRecord | RoundRecord | EpochRecord | Forget
 
 
 class Recollection(Struct, frozen=True):
@@ -191,6 +263,7 @@ class Recollection(Struct, frozen=True):
     votes: tuple[Vote, ...]
     proven: tuple[ProvenRecord, ...]
     stored: tuple[StoredRecord, ...]
+    epoch: EpochRecord | None = None
 
 
 # --- effects --------------------------------------------------------------------------------
@@ -206,6 +279,31 @@ class Sign(Struct, frozen=True):
     """Sign 32 bytes; answer with Signed. A vote's record was remembered in this turn or before."""
 
     digest: bytes
+
+
+class Recall(Struct, frozen=True):
+    """Read proven entries back from the journal; answered with Recalled in the same turn.
+
+    Memory holds only the newest; `limits.RECALL_IDS_MAX` ids at most. Who asks knows its answer by
+    the token. (The audit goes by ranges: RecallRange.)
+    """
+
+    token: int
+    ids: tuple[bytes, ...]
+
+
+class RecallRange(Struct, frozen=True):
+    """Read proven entries after a key back from the journal, by round and id, at most `limit`.
+
+    Where there are `ids`, those instead. Answered with RangeRecalled in the same turn. The audit's
+    own pair of effect and event: its tokens meet nobody else's (those of Recall are dealt
+    elsewhere).
+    """
+
+    token: int
+    after: Key
+    limit: int
+    ids: tuple[bytes, ...] = ()
 
 
 class Fetch(Struct, frozen=True):
@@ -226,6 +324,32 @@ class Write(Struct, frozen=True):
     """Insert these rows, sorted by id, in one statement."""
 
     rows: tuple[StoredRow, ...]
+
+
+class ReadRows(Struct, frozen=True):
+    """Read rows for the audit: a range, or these ids. Answered with RowsRead or AuditFailed."""
+
+    token: int
+    range: RowRange | None
+    ids: tuple[bytes, ...]
+    deadline_ms: int
+
+
+class Correct(Struct, frozen=True):
+    """Put false rows into quarantine and true ones in their place, in one transaction.
+
+    Answered with Corrected or AuditFailed.
+    """
+
+    token: int
+    corrections: tuple[Correction, ...]
+
+
+class AddSignatures(Struct, frozen=True):
+    """Insert late signatures, in one statement; answered with SignaturesAdded or AuditFailed."""
+
+    token: int
+    late: tuple[LateSignature, ...]
 
 
 class Ask(Struct, frozen=True):
@@ -275,12 +399,23 @@ class NoteKind(Enum):
     ANSWERED = "answered"
     UNANSWERED = "unanswered"
     HEALED = "healed"
+    CAUGHT_UP = "caught_up"
     POISON = "poison"
+    AUDITED = "audited"
+    AUDIT_FAILED = "audit_failed"
+    RESTORED = "restored"
+    QUARANTINED = "quarantined"
+    LEFT_ALONE = "left_alone"
+    LATE_SIGNED = "late_signed"
     CLOCK_STEPPED = "clock_stepped"
     JOURNAL_FAILED = "journal_failed"
     JOURNAL_RECOVERED = "journal_recovered"
     STORE_DOWN = "store_down"
     STORE_UP = "store_up"
+    EPOCH_KNOWN = "epoch_known"
+    EPOCH_REFUSED = "epoch_refused"
+    EPOCH_ENTERED = "epoch_entered"
+    PROTOCOL_UNKNOWN = "protocol_unknown"
 
 
 class Note(Struct, frozen=True):
@@ -304,5 +439,18 @@ class Note(Struct, frozen=True):
     author: str = ""
 
 
-Effect = Remember | Sign | Fetch | Publish | Write | Ask | Answer | Penalize | Note
+AuditEffect = RecallRange | ReadRows | Correct | AddSignatures
+Effect = (
+    Remember
+    | Sign
+    | Recall
+    | Fetch
+    | Publish
+    | Write
+    | AuditEffect
+    | Ask
+    | Answer
+    | Penalize
+    | Note
+)
 Effects = Sequence[Effect]

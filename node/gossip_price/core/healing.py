@@ -32,6 +32,11 @@ _LOOK_AGAIN_MS: Final = 1_000
 _ASKERS_MAX: Final = 1_024
 
 
+def _is_free(peer: str) -> bool:
+    del peer
+    return False
+
+
 class _Holder:
     """A peer, and what of its newest heartbeat we lacked."""
 
@@ -81,13 +86,19 @@ class Healing:
             holder.due_ms = max(due_ms, holder.ready_ms)
 
     def take_question(
-        self, find_missing: FindMissing, mono_ms: int
+        self, find_missing: FindMissing, mono_ms: int, busy: Callable[[str], bool] = _is_free
     ) -> tuple[str, tuple[bytes, ...]] | None:
-        """Return a peer and the ids to ask it for now; None when nobody is to be asked."""
+        """Return a peer and the ids to ask it for now; None when nobody is to be asked.
+
+        Who is `busy` with another question of ours is asked after that.
+        """
         if self._asks >= ASKS_MAX:
             return None
         for peer, holder in self._holders.items():
             if holder.due_ms is None or holder.due_ms > mono_ms:
+                continue
+            if busy(peer):
+                holder.due_ms = mono_ms + _NEXT_MS
                 continue
             holder.due_ms = None
             wanted = self._choose(holder, find_missing, mono_ms)

@@ -40,8 +40,15 @@ POISON_RETRY_MS: Final = 600_000
 #: A row that only a receipt vouches for is inserted (idempotently) by ourselves after this time at
 #: most; all such rows go together, so that the check costs few statements.
 RECEIPT_TRUST_MS: Final = 3_600_000
-#: Heartbeat interval for few members; it grows so that all members together send about 4 a second.
+#: Heartbeat interval of few members while a price is under way (something is open and not settled);
+#: it grows so that all members together send about 4 a second.
 HEARTBEAT_MS: Final = 5_000
+#: The same while nothing is under way, which in a network of long rounds is most of the time: all
+#: together send one in 3 s then. Who is asked to show itself soon is not in a hurry.
+HEARTBEAT_QUIET_MS: Final = 60_000
+#: Quiet begins this long after a start or a change of the store: others must hear of it, and one
+#: heartbeat may be lost.
+HEARTBEAT_LOUD_MS: Final = 30_000
 #: A member whose newest heartbeat is older than this many intervals does not count as a writer.
 HEARTBEAT_MISSED: Final = 3
 #: Open ids in one heartbeat: at 256 members 16 KiB. With more open, the window moves at each beat.
@@ -69,12 +76,41 @@ ASK_BACKOFF_MAX_MS: Final = 300_000
 #: Questions of one peer that are answered in a second; an honest one asks a few a minute, or,
 #: catching up, one after the other.
 ANSWERS_A_SECOND: Final = 32
-#: A question: ASK_IDS_MAX ids are 2.2 KB. An answer: a full N = 256 entry is about 17 KB, so that
-#: at least 26 fit; an answer that would be larger ends early.
+#: A question: ASK_IDS_MAX ids are 2.2 KB, WALK_NODES_ASK_MAX nodes 3.4 KB. An answer: a full
+#: N = 256 entry is about 17 KB, so that at least 26 fit; one that would be larger ends early.
 QUESTION_BYTES_MAX: Final = 4 * 1024
 ANSWER_BYTES_MAX: Final = 512 * 1024
 #: Proven entries stay in the journal this long.
 JOURNAL_AGE_S: Final = 7 * 86_400
+#: Entries read back from the journal at once; the turn waits for it (a few milliseconds).
+RECALL_IDS_MAX: Final = 256
+#: Rows in one page of an audit, and signatures: checking what we do not know already takes a tenth
+#: of a second. A page is one statement, and a second one if rows of ours are not in it.
+AUDIT_ROWS_MAX: Final = 256
+AUDIT_SIGNATURES_MAX: Final = 2_048
+#: Between two pages others have the database; a week of one pair at 15 s is read in a minute.
+AUDIT_PAUSE_MS: Final = 250
+#: A page is given up after this. The write that falls due meanwhile waits no longer than that.
+AUDIT_READ_MS: Final = 3_000
+#: The machine's own patience with a statement, for an answer that never comes: connections are
+#: given up after 10 s by their adapter.
+AUDIT_ANSWER_MS: Final = 30_000
+#: A page that failed is tried again after this; after so many failures in a row the audit waits
+#: for its next turn.
+AUDIT_RETRY_MS: Final = 30_000
+AUDIT_FAILURES_MAX: Final = 3
+#: Each hour the rounds of the last two hours are audited, so that each is met twice while fresh.
+AUDIT_RECENT_S: Final = 2 * 3_600
+AUDIT_RECENT_EVERY_MS: Final = 3_600_000
+#: Once a day the whole age of the journal is.
+AUDIT_WHOLE_EVERY_MS: Final = 86_400_000
+#: After a reconnect members audit within this, spread by a hash, behind the roll call.
+AUDIT_SPREAD_MS: Final = 10_000
+#: Pages in one audit: a week of 26 pairs at 15 s. What somebody floods the table with beyond that
+#: waits for the next audit.
+AUDIT_PAGES_MAX: Final = 4_096
+#: Late signatures that wait to be added by us; what is over is found by the audit.
+LATE_MAX: Final = 4_096
 #: Proven entries kept in memory after they were stored, for late signatures; oldest leave first.
 RECENT_MAX: Final = 4_096
 #: Proven entries that wait for the database in memory (about 1 KB each at four members); beyond it
@@ -86,3 +122,36 @@ CLOCK_STEP_MS: Final = 2_000
 JOURNAL_RETRY_MS: Final = 5_000
 #: Unproven reports of one round are given up this long after signing has ended.
 ROUND_GRACE_MS: Final = 30_000
+#: Hash trees of what is proven: today's and those of the six days before, so that everything in
+#: them is in the journal (JOURNAL_AGE_S).
+FOREST_DAYS: Final = 7
+#: Rounds are taken up into the trees in slots of this length, so that trees stand still between
+#: and clocks that differ by the skew agree on them nearly always. Divides a day.
+FOREST_SLOT_S: Final = 300
+#: Ids in all trees, 120 to 270 bytes each, by how full the leaves are: 7 days at 5 s of one pair
+#: are 120 960 and 20 MB. Beyond it (135 MB at most) the oldest day is dropped whole.
+FOREST_IDS_MAX: Final = 500_000
+#: A peer's root that differs is looked into after it has differed for this long, and up to as
+#: much again, spread by a hash; gossip and the other side's own questions come first.
+CATCHUP_PATIENCE_MS: Final = 30_000
+#: Who has more signatures than the peer whose root differs will most likely gain nothing by
+#: asking: it leaves the peer this many times as long to ask itself.
+CATCHUP_PATIENCE_AHEAD: Final = 20
+#: Others' trees that are walked at once, one a peer and one a day.
+WALKS_MAX: Final = 2
+#: Time between an answer and the next question of a walk: checking 64 entries takes 25 to 100 ms,
+#: and the rest is for everything else.
+WALK_PACE_MS: Final = 100
+#: Nodes asked for in one question: 64 leaves of 16 ids at 256 members are 67 KB.
+WALK_NODES_ASK_MAX: Final = 64
+#: Nodes that a walk looks at before it has gained anything, and more for each id gained (a path
+#: is 4 to 6 nodes deep; all parts of each are looked at where everything differs). A day's tree
+#: of 17 280 ids has 5 000 nodes.
+WALK_NODES_FREE: Final = 512
+WALK_NODES_A_GAIN: Final = 16
+#: Nodes of a walk that wait to be asked for: 64 parts of 16, on each of 16 levels, none skipped.
+WALK_PLACES_MAX: Final = 16_384
+#: After a walk that was not worth its questions, the peer is left alone for this long, doubling to
+#: the maximum.
+WALK_BACKOFF_MS: Final = 60_000
+WALK_BACKOFF_MAX_MS: Final = 3_600_000

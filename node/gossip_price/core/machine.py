@@ -6,14 +6,16 @@ design: observe, propose, check then sign, merge and re-emit, heal, settle, writ
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Iterable
 from enum import Enum
 from heapq import heappop, heappush
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from gossip_price.core import events as ev
+from gossip_price.core.audit import Audit
+from gossip_price.core.catchup import Catchup, End
 from gossip_price.core.checks import (
     Action,
     Verdict,
@@ -24,12 +26,14 @@ from gossip_price.core.checks import (
     is_within_deviation,
 )
 from gossip_price.core.events import Effect, Note, NoteKind, Record
+from gossip_price.core.forest import Forest, compute_cut
 from gossip_price.core.healing import Healing
 from gossip_price.core.limits import (
     ASK_DEADLINE_MS,
     CLOCK_STEP_MS,
     HEAL_PATIENCE_MS,
     HEAL_SPREAD,
+    HEARTBEAT_LOUD_MS,
     HEARTBEAT_MS,
     JOURNAL_AGE_S,
     JOURNAL_RETRY_MS,
@@ -42,24 +46,32 @@ from gossip_price.core.limits import (
     WAITING_MAX,
 )
 from gossip_price.core.outbox import Outbox
-from gossip_price.core.presence import Presence, compute_heartbeat_interval_ms
+from gossip_price.core.presence import (
+    Presence,
+    compute_heartbeat_interval_ms,
+    compute_quiet_interval_ms,
+)
 from gossip_price.core.questions import (
     Want,
+    WantNodes,
     decode_answer,
+    decode_nodes,
     decode_question,
     encode_answer,
+    encode_nodes,
     encode_question,
 )
 from gossip_price.core.quorum import Tally
 from gossip_price.core.rounds import (
     compute_jitter_ms,
     get_rank_time_ms,
-    get_vote_key,
     is_over,
     is_too_early,
+    list_vote_keys,
     order_proposers,
 )
-from gossip_price.core.types import Entry, Now, Observation, Report, StoredRow
+from gossip_price.core.rows import LateSignature
+from gossip_price.core.types import Entry, Now, Observation, Report, Signature, StoredRow
 from gossip_price.core.wire import (
     VERSION_CHARS_MAX,
     Heartbeat,
@@ -71,18 +83,34 @@ from gossip_price.core.wire import (
     encode_open,
 )
 from gossip_price.core.writing import Writing
-from gossip_price.network.document import Document
+from gossip_price.network.document import DAY_S, PROTOCOLS_KNOWN, Document, DocumentError
 from gossip_price.network.epochs import EpochChain
 
 _NO_STORE: Final = bytes(32)
 _UNSIGNED: Final = bytes(65)
 _HOUR_MS: Final = 3_600_000
+#: How often it is looked whether more rounds are closed.
+_CLOSE_S: Final = 10
 
 
 class _Decision(Enum):
     SIGN = "sign"
     WAIT = "wait"
     NEVER = "never"
+
+
+class _Late(NamedTuple):
+    """New signers of a proven id that only the journal holds whole."""
+
+    signatures: tuple[Signature, ...]
+
+
+class _Reply(NamedTuple):
+    """A peer's question, some of whose ids only the journal holds."""
+
+    token: int
+    peer: str
+    ids: tuple[bytes, ...]
 
 
 class _Round:
@@ -112,6 +140,9 @@ class Machine:
 
     `me` is our 20-byte address; `boot_ms` the wall time at which this process started, which
     tells our heartbeats from those of an earlier life; `remembered` is what the journal held.
+    `protocols` are those whose rules are known here: in another's epoch nothing is signed.
+
+    Raises DocumentError when the chain lacks an epoch that an earlier life has known.
     """
 
     def __init__(
@@ -123,13 +154,20 @@ class Machine:
         version: str,
         remembered: ev.Recollection,
         now: Now,
+        protocols: frozenset[int] = PROTOCOLS_KNOWN,
     ) -> None:
+        if remembered.epoch is not None:
+            problem = chain.find_return(remembered.epoch.epoch, remembered.epoch.hash)
+            if problem is not None:
+                raise DocumentError(f"network file: {problem}")
         self._chain = chain
+        self._protocols = protocols
+        self._in_force: Document | None = None
         self._me = me
         # A clock set back since an earlier life must not make our heartbeats look like replays.
         is_behind = boot_ms < remembered.highest_round * 1000
-        entered_ms = (remembered.highest_round + chain.newest.interval) * 1000
-        self._boot_ms = entered_ms if is_behind else max(0, boot_ms)
+        entered_s = remembered.highest_round + chain.get_current(remembered.highest_round).interval
+        self._boot_ms = entered_s * 1000 if is_behind else max(0, boot_ms)
         self._started_ms = boot_ms
         self._version = version[:VERSION_CHARS_MAX]
         self._birth_ms = remembered.birth_ms
@@ -146,19 +184,32 @@ class Machine:
         self._settling: list[tuple[int, bytes]] = []
         self._settled: set[bytes] = set()
         self._receipted: dict[bytes, bytes] = {}
-        self._recent: deque[bytes] = deque()
+        self._recent: dict[bytes, None] = {}
 
         self._outbox = Outbox()
         self._presence = Presence()
         self._healing = Healing()
+        self._forest = Forest()
+        self._catchup = Catchup(me)
+        self._closed_s = 0
+        self._recalls: dict[int, _Late | _Reply] = {}
+        self._recall_token = 0
+        #: Proven ids of closed rounds that a peer gave us: others have stored them long ago.
+        self._caught_up: set[bytes] = set()
         self._writing = Writing(me, self.get_writers)
+        self._audit = Audit(me, self._writing, self._is_unsettled, protocols)
         self._store_trouble = ""
         self._sequence = 0
-        self._beat_ms = now.mono_ms + HEARTBEAT_MS // 5
+        self._beat_ms = self._quiet_ms = now.mono_ms + HEARTBEAT_MS // 5
+        self._loud_until_ms = now.mono_ms + HEARTBEAT_LOUD_MS
+        #: Reports that may still need signatures of others: not settled, not given up.
+        self._unsettled: set[bytes] = set()
         self._forget_ms = now.mono_ms
         self._journal_retry_ms: int | None = None
         self._clock_offset_ms = now.wall_ms - now.mono_ms
         self._closing = False
+        if remembered.epoch is None or remembered.epoch.hash != chain.newest.hash:
+            self._learn_epochs(chain.documents[-1:])
         self._restore(remembered, now)
 
     # --- what others may ask ------------------------------------------------------------------
@@ -184,28 +235,41 @@ class Machine:
 
     def get_writers(self, store: bytes, mono_ms: int) -> list[bytes]:
         """Return the addresses of the members whose heartbeats, still fresh, name this store."""
-        return self._presence.get_writers(self._chain.newest, store, mono_ms)
+        document = self._chain.get_current((mono_ms + self._clock_offset_ms) // 1000)
+        return self._presence.get_writers(document, store, mono_ms)
 
     def find_clock_problem(self, now: Now) -> str | None:
         """Say what is wrong with the clock: it is behind a round that was entered before."""
         behind_s = self._highest - now.wall_ms // 1000
-        document = self._chain.newest
-        if behind_s <= document.skew:
+        if behind_s <= self._chain.get_current(self._highest).skew:
             return None
         return (
             f"the clock is {behind_s} s behind the highest round this journal has seen; "
             f"nothing is signed until it is past it"
         )
 
+    def find_protocol_problem(self, now: Now) -> str | None:
+        """Say that the epoch in force follows rules that we do not know."""
+        document = self._chain.get_current(now.wall_ms // 1000)
+        if document.protocol in self._protocols:
+            return None
+        known = ", ".join(str(protocol) for protocol in sorted(self._protocols))
+        return (
+            f"epoch {document.epoch} has protocol {document.protocol}, this version knows {known};"
+            " nothing is signed in it; remedy: a newer version of gossip-price"
+        )
+
     def get_deadline_ms(self, now: Now) -> int:
         """Return the monotonic time at which a Tick is due, if nothing happens before."""
         offset = now.wall_ms - now.mono_ms
         deadlines = (
-            self._beat_ms,
+            self._get_beat_deadline_ms(),
             self._get_round_deadline_ms(now) - offset,
             self._outbox.deadline_ms,
             self._writing.get_deadline_ms(),
+            self._audit.get_deadline_ms(is_free=self._may_audit(now)),
             None if self._closing else self._healing.get_deadline_ms(),
+            None if self._closing else self._catchup.get_deadline_ms(),
             self._settling[0][0] if self._settling and not self._closing else None,
             self._journal_retry_ms,
         )
@@ -229,6 +293,14 @@ class Machine:
                 self._process_stored(event, now)
             case ev.StoreRefused():
                 self._process_refused(event, now)
+            case (
+                ev.RangeRecalled()
+                | ev.RowsRead()
+                | ev.Corrected()
+                | ev.SignaturesAdded()
+                | ev.AuditFailed()
+            ):
+                self._effects += self._audit.process(event, self._chain, now)
             case ev.StoreUp():
                 self._process_store_up(event, now)
             case ev.StoreDown():
@@ -243,6 +315,10 @@ class Machine:
                 self._process_answer(event, now)
             case ev.AskFailed():
                 self._process_ask_failed(event, now)
+            case ev.Recalled():
+                self._process_recalled(event, now)
+            case ev.NetworkChanged():
+                self._process_network(event)
             case ev.Closing():
                 self._closing = True
                 self._writing.hurry(now.mono_ms)
@@ -261,8 +337,10 @@ class Machine:
             self._decide_undecided(round_, now)
             self._close(round_, now)
         self._heal(now)
+        self._catch_up(now)
         self._settle(now)
         self._write(now)
+        self._effects += self._audit.advance(now, is_free=self._may_audit(now))
         self._beat(now)
         if self._journal_retry_ms is not None and now.mono_ms >= self._journal_retry_ms:
             # Any record does: the engine says JournalRecovered when one was taken.
@@ -289,7 +367,8 @@ class Machine:
         if document is None:
             return
         start = document.get_round(wall_s)
-        if start < self._highest or start == self._entered:
+        # Of the interval of now: the highest round may be one of a shorter interval before.
+        if start + document.interval <= self._highest or start == self._entered:
             return
         if start > self._highest:
             self._highest = start
@@ -297,8 +376,11 @@ class Machine:
         is_boot_round = self._entered is None and start * 1000 < self._started_ms
         self._entered = start
         self._entered_mono_ms = now.mono_ms
+        if document is not self._in_force:
+            self._in_force = document
+            self._note(NoteKind.EPOCH_ENTERED, round=start, id=document.hash, count=document.epoch)
         is_member = self._me in document.index_by_address
-        for terms in document.pairs:
+        for terms in document.pairs if document.protocol in self._protocols else ():
             round_ = self._get_round(document, terms.pair, start)
             jitter = compute_jitter_ms(
                 self._me, start, min(OBSERVE_JITTER_MS, document.interval * 50)
@@ -316,12 +398,13 @@ class Machine:
         self._votes = {
             key: vote for key, vote in self._votes.items() if vote.report.round >= oldest
         }
+        live = self._chain.list_live(wall_s)
         self._presence.forget_all_but(
-            frozenset(address for doc in self._chain.documents for address in doc.addresses)
+            frozenset(address for document in live for address in document.addresses)
         )
-        self._healing.forget_all_but(
-            frozenset(member.peer_id for doc in self._chain.documents for member in doc.members)
-        )
+        peers = frozenset(member.peer_id for document in live for member in document.members)
+        self._healing.forget_all_but(peers)
+        self._catchup.forget_all_but(peers)
 
     def _get_round(self, document: Document, pair: str, start: int) -> _Round:
         round_ = self._rounds.get((pair, start))
@@ -347,6 +430,54 @@ class Machine:
                 if rank_ms > now.wall_ms:
                     deadline = min(deadline, rank_ms)
         return deadline
+
+    # --- epochs -------------------------------------------------------------------------------
+
+    def _learn_epochs(self, documents: Iterable[Document]) -> None:
+        """Take note of new epochs, the newest last: no later life of ours may know less."""
+        for document in documents:
+            fields = {"round": document.start, "id": document.hash, "count": document.epoch}
+            self._note(NoteKind.EPOCH_KNOWN, **fields)
+            if document.protocol not in self._protocols:
+                reason = f"protocol {document.protocol}"
+                self._note(NoteKind.PROTOCOL_UNKNOWN, reason=reason, **fields)
+        newest = self._chain.newest
+        self._remember(ev.EpochRecord(newest.epoch, newest.hash))
+
+    def _process_network(self, event: ev.NetworkChanged) -> None:
+        """Take up the epochs that the network file names now, if they go on where ours end."""
+        problem = event.chain.find_break(self._chain)
+        if problem is not None:
+            self._note(NoteKind.EPOCH_REFUSED, reason="not_ours", detail=problem)
+            return
+        before = self._chain
+        news = event.chain.documents[len(before.documents) :]
+        if not news:
+            return
+        self._chain = EpochChain((*before.documents, *news))
+        self._learn_epochs(news)
+        if self._entered is not None and self._entered >= news[0].start:
+            self._entered = None  # we are late: it is entered again, by its own epoch
+        for round_ in list(self._rounds.values()):
+            if round_.start >= news[0].start:
+                self._rebind(round_)
+
+    def _rebind(self, round_: _Round) -> None:
+        """Give up a round that we began under an epoch not in force for it; see it as it is.
+
+        What is proven is kept, votes bind us as before, and what we saw is still what we saw.
+        """
+        self._give_up(round_)
+        document = self._chain.get_in_force(round_.start)
+        if document is None or document.protocol not in self._protocols:
+            return
+        terms = document.terms_by_pair.get(round_.pair)
+        if terms != round_.document.terms_by_pair[round_.pair]:
+            return
+        seen = round_.observation
+        if document.get_round(seen.observed_at if seen else round_.start) == round_.start:
+            anew = self._get_round(document, round_.pair, round_.start)
+            anew.observation, anew.fetching, anew.fetches = seen, round_.fetching, round_.fetches
 
     # --- observe ------------------------------------------------------------------------------
 
@@ -406,8 +537,7 @@ class Machine:
             return
         round_.may_propose = False
         document = round_.document
-        key = get_vote_key(document, round_.pair, round_.start, self._me)
-        if key in self._votes or self._find_signing_obstacle(round_, now) is not None:
+        if self._find_votes(round_, self._me) or self._find_signing_obstacle(round_, now):
             return
         report = Report(
             document.hash,
@@ -419,8 +549,13 @@ class Machine:
             self._me,
         )
         id_ = report.compute_id(document.separator)
-        self._add_tally(round_, Tally(id_, report, document))
-        self._vote(key, id_, report)
+        self._add_tally(round_, Tally(id_, report, document), now)
+        self._vote(round_, id_, report)
+
+    def _find_votes(self, round_: _Round, proposer: bytes) -> list[ev.Vote]:
+        """Return what binds us already where we are to vote for a report of `proposer`."""
+        given = (round_.document, self._chain, round_.pair, round_.start, proposer)
+        return [self._votes[key] for key in list_vote_keys(*given) if key in self._votes]
 
     def _find_signing_obstacle(self, round_: _Round, now: Now) -> str | None:
         """Say why we may sign nothing at all of this round now; None if we may."""
@@ -442,14 +577,16 @@ class Machine:
 
     def _is_closed(self, round_: _Round, now: Now) -> bool:
         """Tell whether our clock has left the round, counted on the clock that never steps."""
-        if round_.start >= self._highest:
+        if round_.start + round_.document.interval > self._highest:
             return False
         if self._entered is None or round_.start < self._highest - round_.document.interval:
             return True
         return now.mono_ms - self._entered_mono_ms > round_.document.skew * 1000
 
-    def _vote(self, key: str, id_: bytes, report: Report) -> None:
+    def _vote(self, round_: _Round, id_: bytes, report: Report) -> None:
         """Bind ourselves to this report; the engine journals the vote before it signs."""
+        given = (round_.document, self._chain, round_.pair, round_.start, report.proposer)
+        key = list_vote_keys(*given)[0]
         vote = self._votes[key] = ev.Vote(key, id_, report)
         self._unsigned_votes[id_] = vote
         self._remember(vote)
@@ -488,10 +625,7 @@ class Machine:
                 continue
             del round_.undecided[id_]
             if decision is _Decision.SIGN:
-                key = get_vote_key(
-                    round_.document, round_.pair, round_.start, tally.report.proposer
-                )
-                self._vote(key, id_, tally.report)
+                self._vote(round_, id_, tally.report)
             elif reason not in ("signed", "listener"):
                 self._note_tally(NoteKind.WITHHELD, tally, reason=reason)
 
@@ -501,10 +635,9 @@ class Machine:
         own_index = round_.document.index_by_address.get(self._me)
         if own_index in tally.signatures or tally.id in self._unsigned_votes:
             return _Decision.NEVER, "signed"
-        key = get_vote_key(round_.document, round_.pair, round_.start, report.proposer)
-        vote = self._votes.get(key)
+        votes = self._find_votes(round_, report.proposer)
         # One report for each key, ever; signing the same one again is the same signature.
-        if vote is not None and vote.id != tally.id:
+        if any(vote.id != tally.id for vote in votes):
             return _Decision.NEVER, "voted"
         obstacle = self._find_signing_obstacle(round_, now)
         if obstacle == "closed_round" and round_.fetches and round_.observation is None:
@@ -512,7 +645,7 @@ class Machine:
         if obstacle is not None:
             waits = obstacle in ("early", "journal")
             return (_Decision.WAIT if waits else _Decision.NEVER), obstacle
-        if vote is not None:
+        if votes:
             return _Decision.SIGN, ""
         # By our own clock: who proposes before its turn gains nothing, who is late loses nothing.
         if now.wall_ms < round_.get_rank_time_ms(report.proposer):
@@ -544,16 +677,19 @@ class Machine:
             if not self._process_verdict(verdict, event.author, entry.report):
                 return
         for heartbeat in envelope.heartbeats:
-            document = self._chain.find(heartbeat.epoch)
-            verdict = check_heartbeat(heartbeat, document, event.author)
+            verdict = check_heartbeat(heartbeat, self._chain, event.author, now)
             if verdict.action is Action.ACCEPT and self._presence.process_heartbeat(
                 heartbeat, now.mono_ms
             ):
                 self._process_open(heartbeat, event.author, now)
+                self._close_forest(now)
+                self._catchup.process_roots(
+                    event.author, heartbeat.roots, self._forest, now.mono_ms
+                )
             if not self._process_verdict(verdict, event.author):
                 return
         for receipt in envelope.receipts:
-            verdict = check_receipt(receipt, self._chain.newest, event.author)
+            verdict = check_receipt(receipt, self._chain, event.author, now)
             if verdict.action is Action.ACCEPT:
                 self._process_receipt(receipt, now)
             if not self._process_verdict(verdict, event.author):
@@ -582,14 +718,17 @@ class Machine:
     def _process_entry(self, entry: Entry, now: Now) -> Verdict:
         report = entry.report
         document = self._chain.find(report.epoch)
+        # [ignore] what its signatures stand for is told by rules that we do not know
+        if document is not None and document.protocol not in self._protocols:
+            return Verdict(Action.IGNORE, "unknown_protocol")
         verdict = check_entry(entry, document, self._chain, now)
         if verdict.action is not Action.ACCEPT or document is None:
             return verdict
         id_ = report.compute_id(document.separator)
         tally = self._tallies.get(id_)
-        known = tally.signatures if tally is not None else {}
-        unseen = [signature for signature in entry.signatures if signature.member not in known]
-        if tally is None and len(unseen) < document.minimum_signers:
+        known = tally.signer_bits if tally is not None else self._forest.get_bits(id_)
+        unseen = [signature for signature in entry.signatures if not known >> signature.member & 1]
+        if not known and len(unseen) < document.minimum_signers:
             variants = [
                 other
                 for other in self._get_round(document, report.pair, report.round).tallies.values()
@@ -603,19 +742,50 @@ class Machine:
             verdict = check_signature(id_, signature, document)
             if verdict.action is not Action.ACCEPT:
                 return verdict
+        if tally is None and known:
+            # Proven long ago, and in the journal alone: what is known there must not be lost.
+            if unseen:
+                self._recall((id_,), _Late(tuple(unseen)))
+            return verdict
         if tally is None:
             tally = Tally(id_, report, document)
-            self._add_tally(self._get_round(document, report.pair, report.round), tally)
+            self._take_in(tally, now)
         for signature in unseen:
             self._merge(tally, signature.member, signature.signature, now)
         return verdict
 
-    def _add_tally(self, round_: _Round, tally: Tally) -> None:
+    def _take_in(self, tally: Tally, now: Now) -> None:
+        """Keep what the doorkeeper let in, where it belongs."""
+        document, report = tally.document, tally.report
+        is_past = now.wall_ms >= _compute_close_ms(document, report.round)
+        if is_past and (report.pair, report.round) not in self._rounds:
+            # Proven, of a round that was given up long ago: nothing of it is signed or awaited.
+            self._tallies[tally.id] = tally
+        elif self._chain.get_in_force(report.round) is document:
+            self._add_tally(self._get_round(document, report.pair, report.round), tally, now)
+        else:
+            self._add_foreign(tally, now)
+
+    def _add_tally(self, round_: _Round, tally: Tally, now: Now) -> None:
         proposer = tally.report.proposer
         if any(other.report.proposer == proposer for other in round_.tallies.values()):
             self._note_tally(NoteKind.EQUIVOCATION, tally, member=proposer)
         self._tallies[tally.id] = round_.tallies[tally.id] = tally
         round_.undecided[tally.id] = None
+        self._await_settling(tally, now)
+
+    def _await_settling(self, tally: Tally, now: Now) -> None:
+        if not self._unsettled:
+            self._end_quiet(now)
+        self._unsettled.add(tally.id)
+
+    def _add_foreign(self, tally: Tally, now: Now) -> None:
+        """Keep what laggards have proven under the epoch before: nothing else of it will come."""
+        self._tallies[tally.id] = tally
+        self._await_settling(tally, now)
+        round_ = self._rounds.get((tally.report.pair, tally.report.round))
+        if round_ is not None:
+            round_.is_expected = False  # it has its price, if by another epoch
 
     def _merge(self, tally: Tally, member: int, signature: bytes, now: Now) -> None:
         was_proven = tally.is_proven
@@ -624,11 +794,15 @@ class Machine:
         self._note_tally(NoteKind.COSIGNED, tally, member=tally.document.addresses[member])
         if not tally.is_proven:
             return
+        self._forest.add(tally.id, tally.report.round, tally.signer_bits)
         if not was_proven:
             self._note_tally(NoteKind.PROVEN, tally)
         if tally.id in self._settled:
-            # The row stays as it was at settlement; the late signature is kept for others.
+            # The row stays as it was at settlement; the late signature is kept beside it.
             self._remember_proven(tally)
+            late = LateSignature(tally.id, tally.document.addresses[member], signature)
+            if self._may_write(now):
+                self._audit.add_late(late, tally.report.round, now.mono_ms)
             return
         if not was_proven:
             self._remember_proven(tally)
@@ -639,13 +813,7 @@ class Machine:
         """Give up what was not proven; tell why, once."""
         if now.wall_ms < _get_close_ms(round_):
             return
-        del self._rounds[round_.pair, round_.start]
-        unproven = [tally for tally in round_.tallies.values() if not tally.is_proven]
-        for tally in round_.tallies.values():
-            self._unsigned_votes.pop(tally.id, None)
-        for tally in unproven:
-            del self._tallies[tally.id]
-            self._receipted.pop(tally.id, None)
+        unproven = self._give_up(round_)
         if round_.is_expected and len(unproven) == len(round_.tallies):
             best = max((len(tally.signatures) for tally in unproven), default=0)
             reason = "split" if len(unproven) > 1 else "short" if unproven else "no_proposal"
@@ -658,6 +826,18 @@ class Machine:
                 reason=reason,
             )
 
+    def _give_up(self, round_: _Round) -> list[Tally]:
+        """Forget a round but for what is proven; return what is not."""
+        del self._rounds[round_.pair, round_.start]
+        unproven = [tally for tally in round_.tallies.values() if not tally.is_proven]
+        for tally in round_.tallies.values():
+            self._unsigned_votes.pop(tally.id, None)
+        for tally in unproven:
+            del self._tallies[tally.id]
+            self._receipted.pop(tally.id, None)
+            self._unsettled.discard(tally.id)
+        return unproven
+
     # --- heal ---------------------------------------------------------------------------------
 
     def _list_open(self) -> list[Tally]:
@@ -668,7 +848,8 @@ class Machine:
         tallies = {id_: tally for round_ in self._rounds.values()
                    for id_, tally in round_.tallies.items()}  # fmt: skip
         for _, id_ in self._settling:
-            if id_ not in self._settled and id_ in self._tallies:
+            is_old = id_ in self._settled or id_ in self._caught_up  # the trees tell of these
+            if not is_old and id_ in self._tallies:
                 tallies[id_] = self._tallies[id_]
         open_ = [tally for tally in tallies.values() if tally.is_open]
         open_.sort(key=lambda tally: (-tally.report.round, tally.id))
@@ -680,7 +861,7 @@ class Machine:
     def _find_missing(self, id_: bytes, bits: int) -> int:
         """Return which of these signers we lack; all, of a report that we do not know."""
         tally = self._tallies.get(id_)
-        return bits if tally is None else tally.find_missing(bits)
+        return bits & ~self._forest.get_bits(id_) if tally is None else tally.find_missing(bits)
 
     def _process_open(self, heartbeat: Heartbeat, author: str, now: Now) -> None:
         """Somebody names what it has: note what we lack, to be asked for if gossip is no quicker.
@@ -692,7 +873,8 @@ class Machine:
             for id_, bits in decode_open(heartbeat.open).items()
             if self._find_missing(id_, bits)
         }
-        interval_ms = compute_heartbeat_interval_ms(len(self._chain.newest.members))
+        members = self._chain.get_current(now.wall_ms // 1000).members
+        interval_ms = compute_heartbeat_interval_ms(len(members))
         patience_ms = HEAL_PATIENCE_MS + 2 * self._outbox.compute_linger_ms(now.mono_ms)
         patience_ms += compute_jitter_ms(
             self._me, heartbeat.sequence, int(interval_ms * HEAL_SPREAD)
@@ -703,47 +885,160 @@ class Machine:
         """Ask for what we still lack."""
         if self._closing:
             return
-        while question := self._healing.take_question(self._find_missing, now.mono_ms):
+        while question := self._healing.take_question(
+            self._find_missing, now.mono_ms, self._catchup.is_asking
+        ):
             peer, ids = question
             self._effects.append(ev.Ask(peer, encode_question(Want(ids)), ASK_DEADLINE_MS))
             self._note(NoteKind.ASKED, count=len(ids), author=peer)
+
+    # --- catch up -----------------------------------------------------------------------------
+
+    def _close_forest(self, now: Now) -> None:
+        """Let the trees take up the rounds that are closed by our clock."""
+        wall_s = max(0, now.wall_ms // 1000)
+        if wall_s // _CLOSE_S == self._closed_s // _CLOSE_S:
+            return
+        self._closed_s = wall_s
+        document = self._chain.get_in_force(wall_s)
+        if document is not None:
+            self._forest.close(compute_cut(document, wall_s), wall_s // DAY_S)
+
+    def _catch_up(self, now: Now) -> None:
+        """Ask for what our trees lack beside those of peers that have differed for long."""
+        if self._closing:
+            return
+        while taken := self._catchup.take_question(
+            self._forest, self._find_missing, self._is_healing_with, now.mono_ms
+        ):
+            if isinstance(taken, End):
+                self._note_end(taken)
+                continue
+            peer, question = taken
+            self._effects.append(ev.Ask(peer, encode_question(question), ASK_DEADLINE_MS))
+            count = len(question.ids if isinstance(question, Want) else question.nodes)
+            self._note(NoteKind.ASKED, count=count, author=peer)
+
+    def _is_healing_with(self, peer: str) -> bool:
+        return bool(self._healing.get_question(peer))
+
+    def _note_end(self, end: End | None) -> None:
+        if end is not None and end.gained:
+            self._note(NoteKind.CAUGHT_UP, round=end.day * DAY_S, count=end.gained, author=end.peer)
+
+    # --- questions and answers ----------------------------------------------------------------
 
     def _process_question(self, event: ev.Asked, now: Now) -> None:
         """Give what we have of what a peer asks for. The connection has proven who it is."""
         data = b""
         try:
-            want = decode_question(event.data)
+            question = decode_question(event.data)
         except WireError as error:
             self._process_verdict(Verdict(Action.REJECT, error.reason), event.peer)
         else:
-            if self._healing.may_answer(event.peer, now.mono_ms):
-                tallies = [self._tallies[id_] for id_ in want.ids if id_ in self._tallies]
-                data = encode_answer(tally.to_entry() for tally in tallies if tally.is_open)
-                self._note(NoteKind.ANSWERED, count=len(tallies), author=event.peer)
-            else:
+            if not self._healing.may_answer(event.peer, now.mono_ms):
                 verdict = Verdict(Action.IGNORE, "too_many_questions")
                 self._process_verdict(verdict, event.peer)
+            elif isinstance(question, WantNodes):
+                tree = self._forest.get_tree(question.day)
+                nodes = [tree.find_node(*node) if tree else b"" for node in question.nodes]
+                data = encode_nodes(nodes)
+                self._note(NoteKind.ANSWERED, count=len(nodes), author=event.peer)
+            else:
+                reply = _Reply(event.token, event.peer, question.ids)
+                older = tuple(
+                    id_ for id_ in reply.ids
+                    if id_ not in self._tallies and self._forest.get_bits(id_)
+                )  # fmt: skip
+                if older:
+                    self._recall(older, reply)
+                else:
+                    self._answer(reply, {})
+                return
         self._effects.append(ev.Answer(event.token, data))
+
+    def _answer(self, reply: _Reply, recalled: dict[bytes, ev.ProvenRecord]) -> None:
+        entries: list[Entry] = []
+        for id_ in reply.ids:
+            tally = self._tallies.get(id_)
+            if tally is not None and tally.is_open:
+                entries.append(tally.to_entry())
+            elif id_ in recalled:
+                entries.append(recalled[id_].entry)
+        self._effects.append(ev.Answer(reply.token, encode_answer(entries)))
+        self._note(NoteKind.ANSWERED, count=len(entries), author=reply.peer)
+
+    def _recall(self, ids: tuple[bytes, ...], what_for: _Late | _Reply) -> None:
+        self._recall_token += 1
+        self._recalls[self._recall_token] = what_for
+        self._effects.append(ev.Recall(self._recall_token, ids))
+
+    def _process_recalled(self, event: ev.Recalled, now: Now) -> None:
+        """The journal has given what it holds of ids that are no more in memory."""
+        what_for = self._recalls.pop(event.token, None)
+        if isinstance(what_for, _Reply):
+            self._answer(what_for, {record.id: record for record in event.records})
+        elif isinstance(what_for, _Late):
+            for record in event.records:
+                tally = self._tallies.get(record.id) or self._take_back(record, now)
+                if tally is None:
+                    continue
+                for signature in what_for.signatures:
+                    self._merge(tally, signature.member, signature.signature, now)
+
+    def _take_back(self, record: ev.ProvenRecord, now: Now) -> Tally | None:
+        """Hold in memory again, as stored, what only the journal held."""
+        document = self._chain.find(record.entry.report.epoch)
+        if document is None:
+            return None
+        tally = _make_tally(record, document, now)
+        self._tallies[tally.id] = tally
+        self._settled.add(tally.id)
+        self._finish(tally.id)
+        return tally
 
     def _process_answer(self, event: ev.Answered, now: Now) -> None:
         """Take what we asked for as if it had come by gossip, and hold it against who gave it.
 
         An honest node has checked what it gives: there is nobody else to blame.
         """
+        walked = self._catchup.get_question(event.peer)
         wanted = self._healing.get_question(event.peer)
-        if not wanted:
-            return  # asked by an earlier life
+        if isinstance(walked, WantNodes):
+            self._process_nodes(event, now)
+        elif walked is not None:
+            self._process_entries(event, frozenset(walked.ids), now)
+        elif wanted:  # else it was asked by an earlier life
+            self._process_entries(event, wanted, now)
+
+    def _process_nodes(self, event: ev.Answered, now: Now) -> None:
+        try:
+            nodes = decode_nodes(event.data).nodes
+        except WireError as error:
+            reason = error.reason
+        else:
+            reason = self._catchup.process_nodes(
+                event.peer, nodes, self._forest, self._find_missing, now.mono_ms
+            )
+        if reason:
+            self._process_verdict(Verdict(Action.REJECT, reason), event.peer)
+            self._fail_question(event.peer, now, is_its_own=True)
+
+    def _process_entries(self, event: ev.Answered, wanted: frozenset[bytes], now: Now) -> None:
+        walked = self._catchup.get_question(event.peer) is not None
         given: dict[bytes, int] = {}
+        gained = 0
         try:
             gift = decode_answer(event.data)
         except WireError as error:
             self._process_verdict(Verdict(Action.REJECT, error.reason), event.peer)
-            self._healing.process_failure(event.peer, now.mono_ms, is_its_own=True)
+            self._fail_question(event.peer, now, is_its_own=True)
             return
         for entry in gift.entries:
-            id_ = entry.report.compute_id(self._chain.newest.separator)
-            known = self._tallies.get(id_)
-            count = len(known.signatures) if known is not None else 0
+            id_ = entry.report.compute_id(self._chain.separator)
+            bits = sum(1 << signature.member for signature in entry.signatures)
+            is_news = bool(self._find_missing(id_, bits))
+            is_new = id_ not in self._tallies and not self._forest.get_bits(id_)
             # [reject] what we did not ask for, or the same again
             if id_ not in wanted or id_ in given:
                 verdict = Verdict(Action.REJECT, "unasked")
@@ -751,21 +1046,35 @@ class Machine:
                 verdict = self._process_entry(entry, now)
             if not self._process_verdict(verdict, event.peer, entry.report):
                 break
-            given[id_] = sum(1 << signature.member for signature in entry.signatures)
+            given[id_] = bits
             tally = self._tallies.get(id_)
-            if tally is not None and len(tally.signatures) > count:
+            if verdict.action is not Action.ACCEPT or not is_news:
+                continue
+            gained += 1
+            if not walked and tally is not None:
                 self._note_tally(NoteKind.HEALED, tally, author=event.peer)
-        self._healing.process_answer(event.peer, given, now.mono_ms)
+            elif is_new and tally is not None and entry.report.round < self._forest.cut:
+                self._caught_up.add(id_)
+        if walked:
+            self._note_end(self._catchup.process_entries(event.peer, gained, now.mono_ms))
+        else:
+            self._healing.process_answer(event.peer, given, now.mono_ms)
 
     def _process_ask_failed(self, event: ev.AskFailed, now: Now) -> None:
-        if not self._healing.get_question(event.peer):
+        if not self._is_healing_with(event.peer) and not self._catchup.get_question(event.peer):
             return
         self._note(NoteKind.UNANSWERED, reason=event.reason, author=event.peer)
         # Whom we have no connection to is no worse for it.
-        is_its_own = event.reason != "unconnected"
-        self._healing.process_failure(event.peer, now.mono_ms, is_its_own=is_its_own)
+        self._fail_question(event.peer, now, is_its_own=event.reason != "unconnected")
         if event.reason == "too_large":
             self._effects.append(ev.Penalize(event.peer, event.reason))
+
+    def _fail_question(self, peer: str, now: Now, *, is_its_own: bool) -> None:
+        """Leave off asking a peer that gave no answer or a lie."""
+        if self._is_healing_with(peer):
+            self._healing.process_failure(peer, now.mono_ms, is_its_own=is_its_own)
+        else:
+            self._note_end(self._catchup.process_failure(peer, now.mono_ms, is_its_own=is_its_own))
 
     # --- settle and store ---------------------------------------------------------------------
 
@@ -778,19 +1087,25 @@ class Machine:
             if tally is None or id_ in self._settled or tally.settles_ms != due_ms:
                 continue
             self._settled.add(id_)
+            self._unsettled.discard(id_)
             self._attach_observation(tally)
             if len(tally.signatures) > tally.document.minimum_signers:
                 self._remember_proven(tally)
             self._note_tally(NoteKind.SETTLED, tally, ms=now.mono_ms - tally.last_signer_ms)
             vouched = self._receipted.pop(id_, None)
-            if self._me not in self._chain.newest.index_by_address:
+            caught_up = id_ in self._caught_up
+            self._caught_up.discard(id_)
+            if not self._may_write(now, tally.document):
                 self._finish(id_)
             elif len(self._writing) >= WAITING_MAX:
                 # It stays in the journal and is taken up at the next start.
                 self._note_tally(NoteKind.POISON, tally, reason="too_many_waiting")
                 self._finish(id_)
             else:
-                self._writing.add(self._make_row(tally), now, vouched=vouched)
+                # What a peer had of a closed round is stored most likely: only to be looked after.
+                self._writing.add(self._make_row(tally), now, vouched=vouched, trusted=caught_up)
+                if caught_up:
+                    self._remember(ev.StoredRecord(id_, confirmed=False))
 
     def _attach_observation(self, tally: Tally) -> None:
         """Keep with the report what we observed ourselves, which goes when the round closes."""
@@ -810,6 +1125,22 @@ class Machine:
             writer=self._me,
         )
 
+    def _may_write(self, now: Now, *documents: Document) -> bool:
+        """Only members write, of the epoch in force or of these; listeners keep what they hear.
+
+        A member that was removed since still writes what it helped to prove.
+        """
+        in_force = self._chain.get_current(now.wall_ms // 1000)
+        return any(self._me in document.index_by_address for document in (in_force, *documents))
+
+    def _may_audit(self, now: Now) -> bool:
+        """No read while a write is under way, while the journal fails, or on the way out."""
+        is_well = not self.is_journal_failing and not self._closing
+        return is_well and self._writing.is_idle and self._may_write(now)
+
+    def _is_unsettled(self, id_: bytes) -> bool:
+        return id_ in self._tallies and id_ not in self._settled
+
     def _write(self, now: Now) -> None:
         rows = self._writing.take_batch(now)
         if rows:
@@ -820,8 +1151,12 @@ class Machine:
         rows, news = self._writing.process_written(event.ids)
         for row in rows:
             self._remember(ev.StoredRecord(row.id, confirmed=True))
+            tally = self._tallies.get(row.id)
+            if tally is None or row.id in self._recent:
+                if row.id in inserted:
+                    self._note(NoteKind.RESTORED, id=row.id, round=row.report.round)
+                continue
             if row.id in inserted:
-                tally = self._tallies[row.id]
                 elapsed = now.mono_ms - tally.last_signer_ms
                 self._note_tally(
                     NoteKind.STORED, tally, member=self._me, count=len(row.signatures), ms=elapsed
@@ -834,16 +1169,21 @@ class Machine:
 
     def _finish(self, id_: bytes) -> None:
         """Keep a stored price in memory for late signatures until newer ones push it out."""
-        self._recent.append(id_)
+        self._recent[id_] = None
         while len(self._recent) > RECENT_MAX:
-            oldest = self._recent.popleft()
+            oldest = next(iter(self._recent))
+            del self._recent[oldest]
             self._tallies.pop(oldest, None)
             self._settled.discard(oldest)
 
     def _process_refused(self, event: ev.StoreRefused, now: Now) -> None:
         poison = self._writing.process_refused(event.ids, now.mono_ms)
-        if poison is not None and poison in self._tallies:
-            self._note_tally(NoteKind.POISON, self._tallies[poison], reason=event.reason)
+        if poison is not None:
+            tally = self._tallies.get(poison)
+            if tally is not None:
+                self._note_tally(NoteKind.POISON, tally, reason=event.reason)
+            else:
+                self._note(NoteKind.POISON, id=poison, reason=event.reason)
 
     def _process_receipt(self, receipt: Receipt, now: Now) -> None:
         """Somebody says that these ids are written: wait, and look again later."""
@@ -861,15 +1201,17 @@ class Machine:
 
     def _process_store_up(self, event: ev.StoreUp, now: Now) -> None:
         self._writing.process_up(event.store, now)
-        self._beat_ms = now.mono_ms
+        self._audit.process_up(event.store, now)
+        self._beat_now(now)
         self._note(NoteKind.STORE_UP, id=event.store)
 
     def _process_store_down(self, event: ev.StoreDown, now: Now) -> None:
         # The failed write and the connection's watcher both tell of the same trouble.
         is_news = self._writing.store is not None or event.reason != self._store_trouble
         if self._writing.store is not None:
-            self._beat_ms = now.mono_ms
+            self._beat_now(now)
         self._writing.process_down()
+        self._audit.process_down()
         self._store_trouble = event.reason
         if is_news:
             self._note(NoteKind.STORE_DOWN, reason=event.reason)
@@ -897,6 +1239,7 @@ class Machine:
         self._journal_retry_ms = None
         self._note(NoteKind.JOURNAL_RECOVERED)
         self._remember(ev.RoundRecord(self._highest))
+        self._remember(ev.EpochRecord(self._chain.newest.epoch, self._chain.newest.hash))
         for tally in self._tallies.values():
             if tally.is_proven:
                 self._remember_proven(tally)
@@ -915,18 +1258,16 @@ class Machine:
             document = self._chain.find(report.epoch)
             if document is None:
                 continue
-            tally = Tally(record.id, report, document)
-            for signature in record.entry.signatures:
-                tally.merge(signature.member, signature.signature, now)
-            tally.last_signed_wall_ms = record.last_signed_ms
-            tally.observed = (record.sources, record.spread_bp)
+            tally = _make_tally(record, document, now)
             if tally.settles_ms is None:
                 continue
+            self._forest.add(tally.id, report.round, tally.signer_bits)
             self._tallies[tally.id] = tally
             confirmed = stored.get(tally.id)
             if confirmed is None:
                 # How long it had waited is not known to this process's clock: it waits anew.
                 heappush(self._settling, (tally.settles_ms, tally.id))
+                self._unsettled.add(tally.id)
                 continue
             self._settled.add(tally.id)
             if confirmed:
@@ -936,14 +1277,36 @@ class Machine:
 
     # --- be seen alive ------------------------------------------------------------------------
 
+    def _get_beat_deadline_ms(self) -> int:
+        """Return when the next heartbeat is due: soon while others may need it, else seldom."""
+        is_loud = self._unsettled or self._beat_ms <= self._loud_until_ms
+        return self._beat_ms if is_loud else self._quiet_ms
+
+    def _beat_now(self, now: Now) -> None:
+        """Let all know at once of what has changed."""
+        self._beat_ms = now.mono_ms
+        self._loud_until_ms = now.mono_ms + HEARTBEAT_LOUD_MS
+
+    def _end_quiet(self, now: Now) -> None:
+        """A price is under way: beat once gossip has had its chance, and not all at one moment."""
+        members = self._chain.get_current(now.wall_ms // 1000).members
+        interval_ms = compute_heartbeat_interval_ms(len(members))
+        jitter_ms = compute_jitter_ms(self._me, self._sequence, interval_ms * 4 // 5)
+        self._beat_ms = max(self._beat_ms, now.mono_ms + interval_ms // 5 + jitter_ms)
+
     def _beat(self, now: Now) -> None:
-        if now.mono_ms < self._beat_ms:
+        if now.mono_ms < self._get_beat_deadline_ms():
             return
-        document = self._chain.get_in_force(now.wall_ms // 1000) or self._chain.documents[0]
-        self._beat_ms = now.mono_ms + compute_heartbeat_interval_ms(len(document.members))
-        if self._me not in document.index_by_address or self._closing:
+        live = self._chain.list_live(now.wall_ms // 1000)
+        self._beat_ms = now.mono_ms + compute_heartbeat_interval_ms(len(live[0].members))
+        self._quiet_ms = now.mono_ms + compute_quiet_interval_ms(len(live[0].members))
+        # One that was removed is heard until what it knows has settled: it may know more.
+        begun = (document for document in live if document.epoch <= live[0].epoch)
+        document = next((doc for doc in begun if self._me in doc.index_by_address), None)
+        if document is None or document.protocol not in self._protocols or self._closing:
             return
         self._sequence += 1
+        self._close_forest(now)
         heartbeat = Heartbeat(
             self._me,
             self._boot_ms,
@@ -953,12 +1316,13 @@ class Machine:
             self._writing.store or _NO_STORE,
             self._version,
             encode_open((tally.id, tally.signer_bits) for tally in self._list_open()),
+            self._forest.encode_roots(),
             _UNSIGNED,
         )
         self._ask_signature(heartbeat)
 
     def _ask_signature(self, word: Heartbeat | Receipt) -> None:
-        digest = word.compute_digest(self._chain.newest.separator)
+        digest = word.compute_digest(self._chain.separator)
         self._unsigned_words[digest] = word
         self._effects.append(ev.Sign(digest))
 
@@ -991,7 +1355,20 @@ class Machine:
         self._note(kind, **(told | fields))
 
 
+def _make_tally(record: ev.ProvenRecord, document: Document, now: Now) -> Tally:
+    """Return what the journal remembered, as if all its signatures had come now."""
+    tally = Tally(record.id, record.entry.report, document)
+    for signature in record.entry.signatures:
+        tally.merge(signature.member, signature.signature, now)
+    tally.last_signed_wall_ms = record.last_signed_ms
+    tally.observed = (record.sources, record.spread_bp)
+    return tally
+
+
 def _get_close_ms(round_: _Round) -> int:
     """Return the wall time at which a round is given up."""
-    document = round_.document
-    return (round_.start + document.interval + document.skew) * 1000 + ROUND_GRACE_MS
+    return _compute_close_ms(round_.document, round_.start)
+
+
+def _compute_close_ms(document: Document, start: int) -> int:
+    return (start + document.interval + document.skew) * 1000 + ROUND_GRACE_MS

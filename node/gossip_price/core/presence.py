@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from gossip_price.core.limits import HEARTBEAT_MISSED, HEARTBEAT_MS
+from gossip_price.core.limits import HEARTBEAT_MISSED, HEARTBEAT_MS, HEARTBEAT_QUIET_MS
 from gossip_price.core.wire import Heartbeat
 from gossip_price.network.document import Document
 
-#: All members together send about this many heartbeats a second.
+#: All members together send about this many heartbeats a second, and in quiet one in so long.
 _BEATS_A_SECOND = 4
+_QUIET_MS_A_MEMBER = 3_000
 
 
 def compute_heartbeat_interval_ms(members: int) -> int:
     """Return how often a member beats: HEARTBEAT_MS, longer in a network of many."""
     return max(HEARTBEAT_MS, members * 1000 // _BEATS_A_SECOND)
+
+
+def compute_quiet_interval_ms(members: int) -> int:
+    """Return how often a member beats while no price is under way."""
+    return max(HEARTBEAT_QUIET_MS, members * _QUIET_MS_A_MEMBER)
 
 
 class Presence:
@@ -35,7 +41,8 @@ class Presence:
 
     def get_writers(self, document: Document, store: bytes, mono_ms: int) -> list[bytes]:
         """Return the members of `document` that live and name `store`."""
-        oldest = mono_ms - HEARTBEAT_MISSED * compute_heartbeat_interval_ms(len(document.members))
+        # Nobody can tell from outside whether another is quiet; a dead writer costs a step each.
+        oldest = mono_ms - HEARTBEAT_MISSED * compute_quiet_interval_ms(len(document.members))
         return [
             address
             for address in document.addresses

@@ -12,9 +12,9 @@ from typing import Final, NoReturn
 
 import msgspec
 
-from gossip_price import crypto
 from gossip_price.core.types import Report, decode_report
-from gossip_price.network.document import Document, DocumentError
+from gossip_price.crypto import SignatureError, recover
+from gossip_price.network.document import PROTOCOLS_KNOWN, Document, DocumentError
 from gossip_price.network.epochs import EpochChain
 from gossip_price.network.keys import KeyFormatError, format_address, parse_address
 
@@ -22,6 +22,7 @@ Signatures = Sequence[tuple[str, str]]
 """What is claimed: (signer's address, 65 bytes in hex with 0x), as text, in any order."""
 
 _GIVEN_MAX: Final = 80
+_NOTHING: Final[Mapping[bytes, bytes]] = {}
 
 
 class UnprovenError(ValueError):
@@ -60,11 +61,14 @@ class _ClaimedSignature(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 _signatures_decoder: Final = msgspec.json.Decoder(tuple[_ClaimedSignature, ...])
 
 
-def verify_row(row: ClaimedRow, document: Document) -> tuple[bytes, ...]:
+def verify_row(
+    row: ClaimedRow, document: Document, known: Mapping[bytes, bytes] = _NOTHING
+) -> tuple[bytes, ...]:
     """Return the addresses of all members that signed the row's report, by address.
 
     `document` is the epoch that the row names. Every signed column must say what the report
-    says. Raises UnprovenError.
+    says. `known` are signatures by address that were checked before, over this id: the same bytes
+    are not checked again. Raises UnprovenError.
     """
     if row.report is None or row.pair is None:
         _fail("report_malformed", "the row has no report or no pair")
@@ -73,16 +77,24 @@ def verify_row(row: ClaimedRow, document: Document) -> tuple[bytes, ...]:
     except (ValueError, msgspec.ValidationError) as error:
         _fail("report_malformed", str(error))
     _check_columns(row, report)
+    return verify_price(row.id, report, read_signatures(row.signatures), document, known)
+
+
+def read_signatures(text: str | None) -> Signatures:
+    """Read the JSON of `sign_data`. Raises UnprovenError."""
     try:
-        claimed = _signatures_decoder.decode(row.signatures or "")
+        claimed = _signatures_decoder.decode(text or "")
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         _fail("signatures_malformed", f"sign_data: {error}")
-    signatures = [(item.signer, item.signature) for item in claimed]
-    return verify_price(row.id, report, signatures, document)
+    return [(item.signer, item.signature) for item in claimed]
 
 
 def verify_price(
-    id_: str, report: Report, signatures: Signatures, document: Document
+    id_: str,
+    report: Report,
+    signatures: Signatures,
+    document: Document,
+    known: Mapping[bytes, bytes] = _NOTHING,
 ) -> tuple[bytes, ...]:
     """Return the addresses of all members that signed, by address, proposer included.
 
@@ -97,7 +109,7 @@ def verify_price(
         _fail("id_mismatch", f"the content's id is 0x{digest.hex()}")
     signers: set[bytes] = set()
     for signer, signature in signatures:
-        address = _recover_signer(digest, signer, signature)
+        address = recover_signer(digest, signer, signature, known)
         if address not in document.index_by_address:
             _fail("signer_foreign", f"{signer} is no member of epoch {document.epoch}")
         if address in signers:
@@ -186,7 +198,10 @@ class EpochBook:
         return epoch in self._documents
 
     def find(self, epoch: bytes) -> Document:
-        """Return the document with this hash. Raises UnprovenError (unknown, not vouched for)."""
+        """Return the document with this hash. Raises UnprovenError.
+
+        Unknown, not vouched for, or of a protocol whose rules this version cannot judge by.
+        """
         document = self._documents.get(epoch)
         if document is None:
             _fail("epoch_unknown", f"no document with the hash 0x{epoch.hex()} is known")
@@ -195,6 +210,12 @@ class EpochBook:
                 "epoch_untrusted",
                 f"epoch {document.epoch} (0x{epoch.hex()}) is neither a trusted one nor before "
                 "one: trust its hash, or a later one's, if you have it from its members",
+            )
+        if document.protocol not in PROTOCOLS_KNOWN:
+            _fail(
+                "protocol_unknown",
+                f"epoch {document.epoch} has protocol {document.protocol}, whose rules this version"
+                " does not know; remedy: a newer version of gossip-price",
             )
         return document
 
@@ -247,8 +268,10 @@ def _parse_decimal(text: str | None) -> Decimal | None:
     return number if number.is_finite() else None
 
 
-def _recover_signer(digest: bytes, signer: str, signature: str) -> bytes:
-    """Return the address that signed; it must be the one that is named."""
+def recover_signer(
+    digest: bytes, signer: str, signature: str, known: Mapping[bytes, bytes] = _NOTHING
+) -> bytes:
+    """Return the address that signed; it must be the one that is named. Raises UnprovenError."""
     try:
         claimed = parse_address(signer)
     except KeyFormatError as error:
@@ -256,9 +279,12 @@ def _recover_signer(digest: bytes, signer: str, signature: str) -> bytes:
     digits = signature[2:]
     if len(signature) != 132 or signature[:2] != "0x" or set(digits) - set("0123456789abcdef"):
         _fail("signature_malformed", f"the one of {signer} is not 0x and 130 hex digits")
+    given = bytes.fromhex(digits)
+    if known.get(claimed) == given:
+        return claimed
     try:
-        address = crypto.recover(digest, bytes.fromhex(digits))
-    except crypto.SignatureError as error:
+        address = recover(digest, given)
+    except SignatureError as error:
         _fail("signature_invalid", f"the one of {signer}: {error}")
     if address != claimed:
         _fail("signature_invalid", f"the one of {signer} is not over this content by that key")

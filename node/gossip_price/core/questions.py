@@ -14,8 +14,14 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 from msgspec import Meta
 
-from gossip_price.core.limits import ANSWER_BYTES_MAX, ASK_IDS_MAX, QUESTION_BYTES_MAX
-from gossip_price.core.types import Bytes32, Entry
+from gossip_price.core.limits import (
+    ANSWER_BYTES_MAX,
+    ASK_IDS_MAX,
+    QUESTION_BYTES_MAX,
+    WALK_NODES_ASK_MAX,
+)
+from gossip_price.core.merkle import DEPTH_MAX
+from gossip_price.core.types import Bytes32, Entry, UInt
 from gossip_price.core.wire import WireError
 
 T = TypeVar("T")
@@ -36,20 +42,45 @@ class Gift(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     entries: Annotated[tuple[Entry, ...], Meta(max_length=ASK_IDS_MAX)]
 
 
+Place = Annotated[str, Meta(pattern=f"^[0-9a-f]{{0,{DEPTH_MAX}}}$")]
+
+
+class WantNodes(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="nodes"
+):
+    """Give me these nodes of your tree of a day: (place, hash) each, as your roots led me to."""
+
+    day: UInt
+    nodes: Annotated[
+        tuple[tuple[Place, Bytes32], ...], Meta(min_length=1, max_length=WALK_NODES_ASK_MAX)
+    ]
+
+
+class GiftNodes(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="nodes"
+):
+    """The bytes of each node that was asked for, in order; none for one that is no more."""
+
+    nodes: Annotated[tuple[bytes, ...], Meta(max_length=WALK_NODES_ASK_MAX)]
+
+
+Question = Want | WantNodes
+
 _encoder: Final = msgspec.msgpack.Encoder()
-_want_decoder: Final = msgspec.msgpack.Decoder(Want)
+_question_decoder: Final[msgspec.msgpack.Decoder[Question]] = msgspec.msgpack.Decoder(Question)
 _gift_decoder: Final = msgspec.msgpack.Decoder(Gift)
+_nodes_decoder: Final = msgspec.msgpack.Decoder(GiftNodes)
 
 
-def encode_question(want: Want) -> bytes:
+def encode_question(question: Question) -> bytes:
     """Return the question's bytes."""
-    return _encoder.encode(want)
+    return _encoder.encode(question)
 
 
-def decode_question(data: bytes) -> Want:
+def decode_question(data: bytes) -> Question:
     """Read a question. Raises WireError with reason `size` or `malformed`."""
     _check_size(data, QUESTION_BYTES_MAX)
-    return _decode(_want_decoder, data)
+    return _decode(_question_decoder, data)
 
 
 def encode_answer(entries: Iterable[Entry]) -> bytes:
@@ -62,6 +93,17 @@ def encode_answer(entries: Iterable[Entry]) -> bytes:
             break
         given.append(entry)
     return _encoder.encode(Gift(tuple(given)))
+
+
+def encode_nodes(nodes: Iterable[bytes]) -> bytes:
+    """Return the answer's bytes with these nodes."""
+    return _encoder.encode(GiftNodes(tuple(nodes)))
+
+
+def decode_nodes(data: bytes) -> GiftNodes:
+    """Read an answer of nodes. Raises WireError with reason `size` or `malformed`."""
+    _check_size(data, ANSWER_BYTES_MAX)
+    return _decode(_nodes_decoder, data)
 
 
 def decode_answer(data: bytes) -> Gift:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from gossip_price.core.types import Now
 from gossip_price.crypto import keccak256
 from gossip_price.network.document import Document, Mode
+from gossip_price.network.epochs import EpochChain
 
 
 def order_proposers(document: Document, pair: str, round_start: int) -> tuple[bytes, ...]:
@@ -53,6 +54,23 @@ def get_vote_key(document: Document, pair: str, round_start: int, proposer: byte
     if document.mode is Mode.ROUNDS:
         return f"{pair}|{round_start}"
     return f"{pair}|{round_start}|{proposer.hex()}"
+
+
+def list_vote_keys(
+    document: Document, chain: EpochChain, pair: str, round_start: int, proposer: bytes
+) -> list[str]:
+    """Return the keys of which one vote at most may exist beside a vote in `document`.
+
+    Its own key first. A round that another epoch of another mode had before (a node that heard
+    of the new one late has signed there) is the same round: one price of it is signed in all.
+    """
+    keys = [get_vote_key(document, pair, round_start, proposer)]
+    others = [other for other in chain.documents if other.mode is not document.mode]
+    if document.mode is Mode.EVERY_NODE:
+        return keys + [f"{pair}|{round_start}"] * bool(others)
+    proposers = {address for other in others for address in other.addresses}
+    return keys + [get_vote_key(others[0], pair, round_start, address) for address in
+                   sorted(proposers)]  # fmt: skip
 
 
 def compute_jitter_ms(address: bytes, round_start: int, jitter_ms_max: int) -> int:

@@ -6,13 +6,21 @@ here; `checks` and the machine do that. `docs/protocol.md` gives the bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
-from gossip_price.core.limits import ENTRIES_MAX, MESSAGE_BYTES_MAX, OPEN_IDS_MAX, RECEIPT_IDS_MAX
+from gossip_price.core.limits import (
+    ENTRIES_MAX,
+    FOREST_DAYS,
+    MESSAGE_BYTES_MAX,
+    OPEN_IDS_MAX,
+    RECEIPT_IDS_MAX,
+)
 from gossip_price.core.types import Bytes20, Bytes32, Bytes65, Entry, UInt
 from gossip_price.crypto import StructType
 
@@ -20,10 +28,12 @@ WIRE_VERSION: Final = 1
 VERSION_CHARS_MAX: Final = 64
 #: An id, the length of its bitmap, and at most 32 bytes of bitmap, for each.
 OPEN_BYTES_MAX: Final = OPEN_IDS_MAX * (32 + 1 + 32)
+#: The cut, and for each day its number, how many signatures, and the root.
+ROOTS_BYTES_MAX: Final = 8 + FOREST_DAYS * (4 + 4 + 32)
 
 HEARTBEAT_TYPE: Final = StructType(
     "Heartbeat(address member,uint64 boot,uint64 sequence,bytes32 epoch,uint64 clockMs,"
-    "bytes32 store,string version,bytes open)"
+    "bytes32 store,string version,bytes open,bytes roots)"
 )
 RECEIPT_TYPE: Final = StructType(
     "Receipt(address writer,bytes32 store,uint64 writtenMs,bytes32[] ids)"
@@ -42,7 +52,8 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     """A member is alive: which process (`boot`), which beat, what it knows and where it writes.
 
     `store` is 32 zero bytes while the member has no database; `open` are the ids that it has
-    open, with who has signed them (`encode_open`).
+    open, with who has signed them (`encode_open`); `roots` are those of its trees of what is proven
+    and closed (`forest.encode_roots`).
     """
 
     member: Bytes20
@@ -53,6 +64,7 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     store: Bytes32
     version: Annotated[str, Meta(max_length=VERSION_CHARS_MAX)]
     open: Annotated[bytes, Meta(max_length=OPEN_BYTES_MAX)]
+    roots: Annotated[bytes, Meta(max_length=ROOTS_BYTES_MAX)]
     signature: Bytes65
 
     def compute_digest(self, separator: bytes) -> bytes:
@@ -67,6 +79,7 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
             self.store,
             self.version,
             self.open,
+            self.roots,
         )
 
 
@@ -137,8 +150,11 @@ def encode_open(ids: Iterable[tuple[bytes, int]]) -> bytes:
     return bytes(parts)
 
 
-def decode_open(data: bytes) -> dict[bytes, int]:
+@lru_cache(maxsize=64)
+def decode_open(data: bytes) -> Mapping[bytes, int]:
     """Read what `encode_open` has written: signers as bits, by id, in order.
+
+    Cached: the doorkeeper reads it, and then the machine.
 
     Raises WireError with reason `malformed` for anything else: a cut, an empty bitmap or one of
     more than 32 bytes, a last byte that is zero, an id that comes twice, more than OPEN_IDS_MAX.
@@ -155,7 +171,7 @@ def decode_open(data: bytes) -> dict[bytes, int]:
         place = bitmap_at + length
     if len(open_) > OPEN_IDS_MAX:
         raise WireError("malformed", f"{len(open_)} open ids, allowed: {OPEN_IDS_MAX}")
-    return open_
+    return MappingProxyType(open_)
 
 
 def is_well_formed(data: bytes) -> bool:

@@ -19,6 +19,7 @@ from gossip_price.core.limits import (
     POISON_RETRY_MS,
     RECEIPT_TRUST_MS,
     ROLL_CALL_MS,
+    WAITING_MAX,
     WRITE_GATHER_MS,
     WRITE_SLOT_S,
     WRITER_STEP_MS,
@@ -94,6 +95,39 @@ class Writing:
         elif self.store is not None and self._roll_call_ms is None:
             delay_ms = self._compute_delay_ms(row.report.round, now.mono_ms)
             self._schedule(pending, now.mono_ms + WRITE_GATHER_MS + delay_ms)
+
+    def add_absent(self, row: StoredRow, now: Now) -> None:
+        """Take a row that should stand in the table and does not, whoever vouched for it.
+
+        The minute gives the order: one member writes what a restored backup took away.
+        """
+        pending = self._pending.get(row.id)
+        if pending is None:
+            if len(self._pending) >= WAITING_MAX:
+                return  # the next audit finds it again
+            pending = self._pending[row.id] = _Pending(row)
+        elif pending.status is not _Status.TRUSTED:
+            return
+        self._trusted.pop(row.id, None)
+        pending.status = _Status.WAITING
+        pending.vouched = None
+        delay_ms = self._compute_delay_ms(_get_slot(now), now.mono_ms)
+        self._schedule(pending, now.mono_ms + WRITE_GATHER_MS + delay_ms)
+
+    def is_waiting(self, id_: bytes) -> bool:
+        """Tell whether this id is on its way into the table, and not only vouched for."""
+        pending = self._pending.get(id_)
+        return pending is not None and pending.status is not _Status.TRUSTED
+
+    def is_first(self, slot: int, mono_ms: int) -> bool:
+        """Tell whether we are the slot's first writer."""
+        return self.store is not None and self._compute_delay_ms(slot, mono_ms) == 0
+
+    @property
+    def is_idle(self) -> bool:
+        """The database answers, no batch is under way, and ranks are known."""
+        is_busy = self._in_flight or self._halves or self._roll_call_ms is not None
+        return self.store is not None and not is_busy
 
     def process_receipt(self, id_: bytes, store: bytes, mono_ms: int) -> bool:
         """Somebody vouches for this id; tell whether it was waiting and is not any more."""
@@ -237,8 +271,7 @@ class Writing:
     def _assign_ranks(self, now: Now) -> None:
         """Let one member write what waited, and the next ones only if it does not."""
         self._roll_call_ms = None
-        slot = now.wall_ms // 1000 // WRITE_SLOT_S * WRITE_SLOT_S
-        due_ms = now.mono_ms + self._compute_delay_ms(slot, now.mono_ms)
+        due_ms = now.mono_ms + self._compute_delay_ms(_get_slot(now), now.mono_ms)
         for pending in self._pending.values():
             if pending.status is _Status.WAITING:
                 self._schedule(pending, due_ms)
@@ -262,3 +295,7 @@ class Writing:
             return 0
         members = {self._me, *self._eligible(self.store, mono_ms)}
         return order_writers(self.store, slot, members).index(self._me) * WRITER_STEP_MS
+
+
+def _get_slot(now: Now) -> int:
+    return now.wall_ms // 1000 // WRITE_SLOT_S * WRITE_SLOT_S

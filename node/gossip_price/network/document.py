@@ -17,7 +17,11 @@ import msgspec
 from gossip_price.crypto import compute_domain_separator, keccak256
 from gossip_price.network.keys import KeyFormatError, format_address, parse_address, parse_peer_id
 
+#: The protocol that documents made here ask for, and those whose rules this version knows. A
+#: document that asks for another is read all the same: an epoch may activate what comes later.
 PROTOCOL_VERSION: Final = 1
+PROTOCOLS_KNOWN: Final = frozenset({PROTOCOL_VERSION})
+PROTOCOL_MAX: Final = 65_535
 #: The largest integer that every JSON reader keeps exactly (RFC 7493, section 2.2).
 INTEGER_MAX: Final = 2**53 - 1
 MEMBERS_MAX: Final = 256
@@ -168,7 +172,7 @@ def find_problems(document: Document) -> list[str]:
             _HASH_PATTERN.fullmatch(text) is not None, field, text, "allowed: 0x and 64 hex digits"
         )
     for field, value, low, high in (
-        ("protocol", document.protocol, PROTOCOL_VERSION, PROTOCOL_VERSION),
+        ("protocol", document.protocol, 1, PROTOCOL_MAX),
         ("epoch", document.epoch, 1, INTEGER_MAX),
         ("start", document.start, 0, INTEGER_MAX),
         ("interval", document.interval, 1, DAY_S),

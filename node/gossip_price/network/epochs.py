@@ -5,9 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from enum import Enum
+from itertools import pairwise
 
 from gossip_price.network.document import Document, DocumentError
 from gossip_price.network.keys import format_address
+from gossip_price.network.overlap import find_overlap_problem, get_quorum
 
 
 class EpochChain:
@@ -21,7 +23,7 @@ class EpochChain:
         self.documents = tuple(documents)
         if not self.documents:
             raise DocumentError("epochs: none given, allowed: at least one")
-        for before, after in zip(self.documents, self.documents[1:], strict=False):
+        for before, after in pairwise(self.documents):
             _check_link(before, after)
         self._by_hash = {document.hash: document for document in self.documents}
         self._starts = [document.start for document in self.documents]
@@ -36,6 +38,11 @@ class EpochChain:
         """The last epoch, in force or yet to start."""
         return self.documents[-1]
 
+    @property
+    def separator(self) -> bytes:
+        """The EIP-712 domain separator of the network: the same in all epochs."""
+        return self.documents[0].separator
+
     def find(self, epoch: bytes) -> Document | None:
         """Return the document with this hash, or None."""
         return self._by_hash.get(epoch)
@@ -47,6 +54,60 @@ class EpochChain:
         """
         position = bisect_right(self._starts, unix_s)
         return self.documents[position - 1] if position else None
+
+    def get_current(self, unix_s: int) -> Document:
+        """Return the epoch in force at this second; before the first one starts, that one."""
+        return self.get_in_force(unix_s) or self.documents[0]
+
+    def list_live(self, unix_s: int) -> tuple[Document, ...]:
+        """Return the epochs whose members have something to say, the one in force first.
+
+        After it come those announced and, until its last rounds have settled, the one before.
+        """
+        position = max(bisect_right(self._starts, unix_s), 1) - 1
+        live = self.documents[position:]
+        if position and unix_s < get_end(self.documents[position - 1], self._starts[position]):
+            live += (self.documents[position - 1],)
+        return live
+
+    def find_member_epoch(self, address: bytes, unix_s: int) -> Document | None:
+        """Return the live epoch in which this is a member's address; None for a stranger."""
+        live = self.list_live(unix_s)
+        return next((doc for doc in live if address in doc.index_by_address), None)
+
+    def find_break(self, known: EpochChain) -> str | None:
+        """Say why this chain does not go on where `known` ends; None if it does, or is the same.
+
+        Nobody goes back: whoever did could sign once more under an epoch that was left.
+        """
+        for ours, theirs in zip(known.documents, self.documents, strict=False):
+            if ours.hash != theirs.hash:
+                return (
+                    f"epoch {ours.epoch} is known as 0x{ours.hash.hex()}, this one names epoch"
+                    f" {theirs.epoch} with 0x{theirs.hash.hex()} at its place; remedy: add epochs"
+                    " to the file, change none"
+                )
+        if len(self.documents) < len(known.documents):
+            return (
+                f"epoch {known.newest.epoch} is known and missing here; remedy: a file with all"
+                " epochs"
+            )
+        return None
+
+    def find_return(self, epoch: int, hash_: bytes) -> str | None:
+        """Say why a node that has known this epoch may not run on this chain; None if it may."""
+        if hash_ in self._by_hash:
+            return None
+        return (
+            f"this node has known epoch {epoch} (0x{hash_.hex()}), which is not in the network"
+            f" file; its newest is epoch {self.newest.epoch}; remedy: a network file that has it:"
+            " nobody goes back to an older one"
+        )
+
+
+def get_end(document: Document, successor_start: int) -> int:
+    """Return when a left epoch has nothing to say any more: skew and settle time after its end."""
+    return successor_start + document.skew + document.settle
 
 
 def _check_link(before: Document, after: Document) -> None:
@@ -61,6 +122,9 @@ def _check_link(before: Document, after: Document) -> None:
         raise DocumentError(f"{name}: start is not after that of epoch {before.epoch}")
     if after.start % before.interval:
         raise DocumentError(f"{name}: start cuts a round of epoch {before.epoch} in two")
+    problem = find_overlap_problem(get_quorum(before), get_quorum(after))
+    if problem is not None:
+        raise DocumentError(f"{name}: {problem}")
 
 
 class Role(Enum):

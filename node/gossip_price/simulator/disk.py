@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gossip_price.core import events as ev
+from gossip_price.core.rows import Key
 from gossip_price.ports import JournalError
 
 
@@ -29,6 +30,7 @@ class SimulatedJournal:
         self.votes: dict[str, ev.Vote] = {}
         self.proven: dict[bytes, ev.ProvenRecord] = {}
         self.stored: dict[bytes, ev.StoredRecord] = {}
+        self.epoch: ev.EpochRecord | None = None
         self.full = False
         self.transactions = 0
         self.cut: tuple[int, bool] | None = None
@@ -39,7 +41,9 @@ class SimulatedJournal:
         votes = sorted(self.votes.values(), key=lambda vote: (vote.report.round, vote.key))
         proven = sorted(self.proven.values(), key=lambda one: (one.entry.report.round, one.id))
         stored = tuple(self.stored[one.id] for one in proven if one.id in self.stored)
-        return ev.Recollection(self.birth_ms, self.highest, tuple(votes), tuple(proven), stored)
+        return ev.Recollection(
+            self.birth_ms, self.highest, tuple(votes), tuple(proven), stored, self.epoch
+        )
 
     def write(self, records: Sequence[ev.Record]) -> None:
         self._spend_power(records)
@@ -49,6 +53,19 @@ class SimulatedJournal:
         self.transactions += 1
         self._unsynced += records
         self.sync()
+
+    def read_proven(self, ids: Sequence[bytes]) -> tuple[ev.ProvenRecord, ...]:
+        self.sync()
+        return tuple(self.proven[id_] for id_ in sorted(ids) if id_ in self.proven)
+
+    def read_proven_range(self, after: Key, limit: int) -> tuple[ev.ProvenRecord, ...]:
+        self.sync()
+        found = [
+            (key, one)
+            for one in self.proven.values()
+            if (key := (one.entry.report.round, one.id)) > after
+        ]
+        return tuple(one for _, one in sorted(found, key=lambda item: item[0])[:limit])
 
     def sync(self) -> None:
         """Move what was written from the machine's memory to the platter."""
@@ -81,6 +98,8 @@ class SimulatedJournal:
                     self.stored[record.id] = record
             case ev.RoundRecord():
                 self.highest = max(self.highest, record.highest)
+            case ev.EpochRecord():
+                self.epoch = record
             case ev.Forget():
                 self._forget(record.before_round)
 

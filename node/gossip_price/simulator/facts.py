@@ -67,6 +67,7 @@ class Law(NamedTuple):
     pairs: tuple[str, ...]
     addresses: tuple[bytes, ...]
     peers: tuple[str, ...]
+    protocol: int
 
 
 class Watcher:
@@ -108,11 +109,37 @@ class Watcher:
     def inserted(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
         """These rows are in the table now and were not before."""
 
+    def connected(self, at: Moment, node: int) -> None:
+        """A node was told that the database answers."""
+
+    def audited(self, at: Moment, node: int, count: int, *, is_writing: bool) -> None:
+        """A node audits with a statement that reads so many rows; `is_writing`: beside a write."""
+
+    def corrected(
+        self, at: Moment, node: int, moved: tuple[bytes, ...], put: tuple[bytes, ...]
+    ) -> None:
+        """A node moved these ids' rows to quarantine and put those true ones there, at once."""
+
+    def falsified(self, at: Moment, id_: bytes, *, is_foreign: bool) -> None:
+        """Somebody put a false row under this id; a foreign one names an epoch nobody knows."""
+
     def removed(self, at: Moment, ids: tuple[bytes, ...]) -> None:
-        """An old backup took the table's place, without these."""
+        """Somebody deleted these rows."""
+
+    def restored(self, at: Moment, true: tuple[bytes, ...], false: tuple[bytes, ...]) -> None:
+        """An old backup took the table's place, with these rows."""
+
+    def poisoned(self, at: Moment, ids: tuple[bytes, ...]) -> None:
+        """The database refuses these rows, for as long as it pleases."""
+
+    def stood(self, at: Moment, rows: tuple[Row, ...], late: tuple[Row, ...]) -> None:
+        """At the end these rows stand in the table; `late`: signatures beside them, by id."""
 
     def disturbed(self, start_ms: int, end_ms: int, kind: str, nodes: tuple[int, ...]) -> None:
         """Something goes wrong from `start_ms` to `end_ms`, at these nodes; said beforehand."""
+
+    def enacted(self, at: Moment, law: Law) -> None:
+        """A new epoch was announced; who has heard of it is another question."""
 
     def calmed(self, at: Moment) -> None:
         """Nothing goes wrong from now on: the database answers, all are there."""

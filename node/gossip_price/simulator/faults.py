@@ -6,11 +6,15 @@ To add a fault: a line in `KINDS` (how it begins and ends), one in `plan` (how o
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
-from gossip_price.core.events import Closing
+from gossip_price.core.events import Closing, NetworkChanged
+from gossip_price.network.document import DocumentError
+from gossip_price.network.epochs import EpochChain
 from gossip_price.simulator.dice import Dice
 from gossip_price.simulator.facts import Watcher
+from gossip_price.simulator.meddling import MEDDLERS
 from gossip_price.simulator.world import STORE, Node, World
 
 
@@ -147,6 +151,27 @@ def _start_with_new_volume(world: World, fault: Fault) -> None:
     world.begin(fault.node, lost_volume=True)
 
 
+def _put_back_file(world: World, fault: Fault) -> None:
+    """Start the node anew with the network file that it had before the newest epoch."""
+    node = world.nodes[fault.node]
+    if node.alive:
+        world.kill(fault.node)
+    node.chain = EpochChain(node.chain.documents[:-1] or node.chain.documents)
+    # Who knows better refuses to start; who does not (a new volume) is a laggard.
+    with suppress(DocumentError):
+        world.begin(fault.node)
+
+
+def _find_file(world: World, fault: Fault) -> None:
+    """Give the node the file that the others have."""
+    node = world.nodes[fault.node]
+    node.chain = max((other.chain for other in world.nodes), key=lambda one: len(one.documents))
+    if node.alive:
+        world.give(fault.node, NetworkChanged(node.chain))
+    else:
+        world.begin(fault.node)
+
+
 def _black_out(world: World, fault: Fault) -> None:
     """All lose their power in one moment."""
     for node in world.nodes:
@@ -166,6 +191,20 @@ def _boot(world: World, node: Node) -> None:
     now = world.now(node)
     error_ms = now.wall_ms - world.true_ms
     node.clock.set_right(world.true_ms, mono_ms=5_000 + node.life, error_ms=error_ms, drift_ppm=0)
+
+
+def _go_away(world: World, fault: Fault) -> None:
+    """Gone for most of the time, without a warning."""
+    if world.nodes[fault.node].alive:
+        world.kill(fault.node)
+
+
+def _come_back(world: World, fault: Fault) -> None:
+    """Return from its disk, or, one time in three, without it."""
+    if fault.value:
+        _start_again(world, fault)
+    else:
+        _start_with_new_volume(world, fault)
 
 
 def _ask_to_leave(world: World, fault: Fault) -> None:
@@ -247,6 +286,24 @@ def _fail_over(world: World, fault: Fault) -> None:
     _restore(world, fault)
 
 
+def _meddle(world: World, fault: Fault) -> None:
+    """Somebody has the password."""
+    MEDDLERS[fault.kind](world, Dice(fault.start_ms, fault.kind), fault.value)
+
+
+_POISON_MS: Final = 150_000
+
+
+def _poison(world: World, fault: Fault) -> None:
+    """A constraint of the database's owner refuses one of the rows that come next."""
+    waiting = sorted(
+        id_ for node in world.nodes for id_ in node.journal.proven if id_ not in world.table
+    )
+    world.poison(Dice(fault.start_ms, "poison").sample(sorted(set(waiting)), fault.value))
+    # Whatever the plan says: until these have settled and were tried.
+    world.schedule(_POISON_MS, lambda: world.poison(()))
+
+
 # --- sources ------------------------------------------------------------------------------------
 
 
@@ -292,6 +349,8 @@ KINDS: Final[dict[str, Kind]] = {
     "kill": Kind(_kill, _start_again, "node", 20_000),
     "blackout": Kind(_black_out, _light_again, "all", 30_000),
     "volume": Kind(_kill, _start_with_new_volume, "node", 30_000),
+    "away": Kind(_go_away, _come_back, "node", 30_000),
+    "oldfile": Kind(_put_back_file, _find_file, "node", 30_000),
     "leave": Kind(_ask_to_leave, _start_again, "node", 20_000),
     "stop": Kind(_stop, _cont, "node", 20_000),
     "disk": Kind(_fill_disk, _empty_disk, "node", 20_000),
@@ -301,6 +360,11 @@ KINDS: Final[dict[str, Kind]] = {
     "answers": Kind(_lose_answers, _answer, "database", 10_000),
     "restore": Kind(_back_up, _restore, "database", 60_000),
     "failover": Kind(_nothing, _fail_over, "database", 60_000),
+    "squat": Kind(_meddle, _nothing, "database", 60_000),
+    "tamper": Kind(_meddle, _nothing, "database", 60_000),
+    "delete": Kind(_meddle, _nothing, "database", 60_000),
+    "invent": Kind(_meddle, _nothing, "database"),
+    "poison": Kind(_poison, _nothing, ""),
     "lag": Kind(_lag, _lag_no_more, "node", 1_000),
     "disagree": Kind(_shift, _shift_no_more, "node", 1_000),
     "sources": Kind(_fail, _fail_no_more, "node", 1_000),

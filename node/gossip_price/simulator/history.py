@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from gossip_price.simulator.facts import Moment, Row, Told, Watcher
+from gossip_price.simulator.facts import Law, Moment, Row, Told, Watcher
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -56,5 +56,22 @@ class History(Watcher):
     def inserted(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
         self._add(at, node, "inserted", tuple(row.id for row in rows))
 
+    def enacted(self, at: Moment, law: Law) -> None:
+        self._add(at, -1, "enacted", law.epoch)
+
     def removed(self, at: Moment, ids: tuple[bytes, ...]) -> None:
         self._add(at, -1, "removed", ids)
+
+    def audited(self, at: Moment, node: int, count: int, *, is_writing: bool) -> None:
+        self._add(at, node, "audited", count)
+
+    def corrected(
+        self, at: Moment, node: int, moved: tuple[bytes, ...], put: tuple[bytes, ...]
+    ) -> None:
+        self._add(at, node, "corrected", moved, put)
+
+    def falsified(self, at: Moment, id_: bytes, *, is_foreign: bool) -> None:
+        self._add(at, -1, "falsified", id_, is_foreign)
+
+    def restored(self, at: Moment, true: tuple[bytes, ...], false: tuple[bytes, ...]) -> None:
+        self._add(at, -1, "restored", true, false)

@@ -19,6 +19,7 @@ from gossip_price.core.wire import encode as encode_wire
 from gossip_price.crypto import compute_domain_separator
 from gossip_price.network.document import Document
 from gossip_price.simulator.dice import Dice
+from gossip_price.simulator.lying_trees import LyingTrees
 from gossip_price.simulator.world import World
 
 #: What a liar may make a habit of; see the method of the same name.
@@ -33,10 +34,14 @@ HABITS: Final = (
     "forge",
     "malleate",
     "impersonate",
+    "trees",
+    "outstay",
 )
 _UNSIGNED: Final = bytes(65)
 _ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _REMEMBERED: Final = 64
+#: Rounds of this length and more leave time to come back to one that is closed.
+_LONG_S: Final = 300
 
 
 class Liar:
@@ -56,6 +61,7 @@ class Liar:
         self._old: list[bytes] = []
         self._sequence = 0
         world.ears[index] = self.hear
+        self._trees = LyingTrees(world, index, dice) if "trees" in self._habits else None
         world.schedule(dice.below(3_000), self._tick)
 
     # --- what it hears ------------------------------------------------------------------------
@@ -88,6 +94,9 @@ class Liar:
             self._later(dice.below(2_000), lambda: self._sign(id_, document))
         if "sign_late" in self._habits:
             late_ms = document.settle * 1000 - dice.below(4_000)
+            if document.interval >= _LONG_S and dice.chance(300):
+                # When the round is closed long ago, and to a few: the trees must tell the others.
+                late_ms += (document.interval + document.settle_cap + 600) * 1000
             self._later(late_ms, lambda: self._sign(id_, document))
         if "receipts" in self._habits and dice.chance(700):
             self._later(dice.below(40_000), lambda: self._vouch((id_,), document))
@@ -98,6 +107,12 @@ class Liar:
         if "forge" in self._habits and dice.chance(100):
             self._later(dice.below(1_000), lambda: self._forge(id_, document))
 
+    def _find_last(self) -> Document | None:
+        """Return the last epoch that has begun in which it was a member, left for good or not."""
+        unix_s = self._world.true_ms // 1000
+        mine = (d for d in self._node.chain.documents if self._me in d.index_by_address)
+        return max((d for d in mine if d.start <= unix_s), key=lambda d: d.start, default=None)
+
     # --- what it does by itself ---------------------------------------------------------------
 
     def _tick(self) -> None:
@@ -106,6 +121,8 @@ class Liar:
             return
         unix_s = world.true_ms // 1000
         document = self._node.chain.get_in_force(unix_s)
+        if "outstay" in self._habits:
+            document = self._find_last() or document
         if document is not None and self._me in document.index_by_address:
             self._beat(document)
             round_ = document.get_round(unix_s)
@@ -209,11 +226,19 @@ class Liar:
         self._sequence += 1
         beat = Heartbeat(
             self._me, 1, self._sequence, document.hash, max(0, self._world.true_ms),
-            self._world.store, "liar", b"", _UNSIGNED,
+            self._world.store, "liar", b"", self._make_roots(document), _UNSIGNED,
         )  # fmt: skip
         signature = self._sign_digest(beat.compute_digest(document.separator))
         word = msgspec.structs.replace(beat, signature=signature)
         self._send(encode_wire(Envelope(WIRE_VERSION, (), (), (word,))))
+
+    def _make_roots(self, document: Document) -> bytes:
+        """Name roots, if it makes a habit of it, and again in between."""
+        if self._trees is None:
+            return b""
+        if self._sequence % 8:
+            self._later(10_000, lambda: self._beat(document))
+        return self._trees.make_roots(document, self._entries)
 
     def _malleate(self, id_: bytes) -> None:
         """Spell somebody's signature the other way, with a high s."""

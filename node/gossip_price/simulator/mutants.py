@@ -15,16 +15,25 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from gossip_price import crypto
-from gossip_price.core import checks, machine
+from gossip_price.core import audit, checks, judging, machine
 from gossip_price.core import events as ev
+from gossip_price.core.audit import Audit
+from gossip_price.core.catchup import Catchup
+from gossip_price.core.forest import Forest
+from gossip_price.core.judging import Judgement, Standing
+from gossip_price.core.limits import POISON_RETRY_MS
 from gossip_price.core.machine import Machine
 from gossip_price.core.presence import Presence
 from gossip_price.core.quorum import Tally
+from gossip_price.core.rounds import list_vote_keys
 from gossip_price.core.types import Now
 from gossip_price.core.writing import Writing
 from gossip_price.crypto import SignatureError
 from gossip_price.engine import Turns
+from gossip_price.network.document import Mode
+from gossip_price.network.epochs import EpochChain
 from gossip_price.ports import JournalError
+from gossip_price.simulator.database import Table
 from gossip_price.simulator.disk import SimulatedJournal
 from gossip_price.simulator.plan import Options, make_plan
 from gossip_price.simulator.run import Outcome, run_plan
@@ -78,6 +87,8 @@ def _sign_before_journal() -> AbstractContextManager[None]:
 
         def __init__(self, turns: Any) -> None:
             self.records = late.setdefault(turns, [])
+            self.read_proven = turns._journal.read_proven
+            self.read_proven_range = turns._journal.read_proven_range
 
         def write(self, records: Any) -> None:
             self.records += records
@@ -209,10 +220,12 @@ def _forget_what_waits() -> AbstractContextManager[None]:
 
 
 def _sign_fallback_too() -> AbstractContextManager[None]:
-    def get_vote_key(document: Any, pair: str, round_start: int, proposer: bytes) -> str:
-        return f"{pair}|{round_start}|{proposer.hex()}"
+    def list_keys(
+        document: Any, chain: Any, pair: str, round_start: int, proposer: bytes
+    ) -> list[str]:
+        return [f"{pair}|{round_start}|{proposer.hex()}"]
 
-    return _changed(machine, "get_vote_key", get_vote_key)
+    return _changed(machine, "list_vote_keys", list_keys)
 
 
 def _restoring(**less: object) -> AbstractContextManager[None]:
@@ -333,6 +346,184 @@ def _use_small_quorum() -> AbstractContextManager[None]:
     return _changed(Tally, "merge", merge)
 
 
+def _drop_closed_bits() -> AbstractContextManager[None]:
+    """Take a closed round's report into the tree as it came first, whoever signs it later."""
+    original = Forest.add
+
+    def add(self: Any, id_: bytes, round_: int, bits: int) -> None:
+        if round_ >= self.cut or not self.get_bits(id_):
+            original(self, id_, round_, bits)
+
+    return _changed(Forest, "add", add)
+
+
+def _believe_trees() -> AbstractContextManager[None]:
+    """Take what was asked for by its id alone: the tree has named it."""
+    original = Machine._process_entries
+
+    def process_entries(self: Any, event: Any, wanted: Any, now: Now) -> None:
+        with _changed(machine, "check_signature", lambda id_, signature, document: checks.ACCEPT):
+            original(self, event, wanted, now)
+
+    return _changed(Machine, "_process_entries", process_entries)
+
+
+def _never_compare_roots() -> AbstractContextManager[None]:
+    return _changed(Catchup, "process_roots", lambda self, *given: None)
+
+
+def _vote_in_each_epoch() -> AbstractContextManager[None]:
+    """Take a round of another epoch for another round."""
+
+    def list_keys(
+        document: Any, chain: Any, pair: str, round_start: int, proposer: bytes
+    ) -> list[str]:
+        keys = list_vote_keys(document, chain, pair, round_start, proposer)
+        return [f"{key}|{document.epoch}" for key in keys]
+
+    return _changed(machine, "list_vote_keys", list_keys)
+
+
+def _keep_old_rounds() -> AbstractContextManager[None]:
+    """Go on with rounds that were begun under an epoch not in force for them."""
+    return _changed(Machine, "_rebind", lambda self, round_: None)
+
+
+def _go_back() -> AbstractContextManager[None]:
+    return _changed(EpochChain, "find_return", lambda self, epoch, hash_: None)
+
+
+def _know_all_protocols() -> AbstractContextManager[None]:
+    original = Machine.__init__
+
+    def init(self: Any, **given: Any) -> None:
+        original(self, **(given | {"protocols": frozenset(range(9))}))
+
+    return _changed(Machine, "__init__", init)
+
+
+def _never_audit() -> AbstractContextManager[None]:
+    return _all(
+        _changed(Audit, "advance", lambda self, now, *, is_free: []),
+        _changed(Audit, "get_deadline_ms", lambda self, *, is_free: None),
+    )
+
+
+def _unaudited(
+    make: Callable[[], AbstractContextManager[None]],
+) -> Callable[[], AbstractContextManager[None]]:
+    """The audit mends what this bug breaks: without it, the bug must show."""
+    return lambda: _all(make(), _never_audit())
+
+
+def _believe_ids() -> AbstractContextManager[None]:
+    """A row is true because its id stands there."""
+    true = Judgement(Standing.TRUE)
+    return _all(
+        _changed(audit, "judge_known", lambda *given: true),
+        _changed(audit, "judge_unknown", lambda *given: true),
+    )
+
+
+def _leave_late_to_first_writer() -> AbstractContextManager[None]:
+    """The audit does not compare signers: what the first writer missed is nowhere."""
+    original = judging.judge_known
+
+    def judge(*given: Any) -> Any:
+        return original(*given)._replace(late=())
+
+    return _changed(audit, "judge_known", judge)
+
+
+def _drop_late() -> AbstractContextManager[None]:
+    return _all(
+        _changed(Audit, "add_late", lambda self, late, slot, mono_ms: None),
+        _leave_late_to_first_writer(),
+    )
+
+
+def _quarantine_alone() -> AbstractContextManager[None]:
+    original = Table.correct
+
+    def correct(self: Any, corrections: Any, wall_ms: int) -> Any:
+        bare = [msgspec.structs.replace(one, truth=None) for one in corrections]
+        return original(self, bare, wall_ms)
+
+    return _changed(Table, "correct", correct)
+
+
+def _trust_range() -> AbstractContextManager[None]:
+    """What a range does not show is missing: nobody looks for it under its id."""
+    original = Audit._process_page
+
+    def process_page(self: Any, asked: Any, *given: Any) -> Any:
+        effects = original(self, asked, *given)
+        reads = [one for one in effects if isinstance(one, ev.ReadRows)]
+        if not reads:
+            return effects
+        return [*effects[:-1], *self.process(ev.RowsRead(reads[0].token, ()), *given[2:])]
+
+    return _changed(Audit, "_process_page", process_page)
+
+
+def _judge_unknown_epochs() -> AbstractContextManager[None]:
+    original = judging.judge_unknown
+
+    def judge(*given: Any) -> Any:
+        judged = original(*given)
+        if judged.standing is Standing.UNKNOWN_EPOCH:
+            return Judgement(Standing.FALSE, judged.reason)
+        return judged
+
+    return _changed(audit, "judge_unknown", judge)
+
+
+def _read_while_writing() -> AbstractContextManager[None]:
+    return _changed(Machine, "_may_audit", lambda self, now: self._writing.store is not None)
+
+
+def _audit_all_the_time() -> AbstractContextManager[None]:
+    return _changed(Audit, "_find_next_ms", lambda self, what, every_ms, now: now.mono_ms + 5_000)
+
+
+def _write_as_a_herd() -> AbstractContextManager[None]:
+    """After an outage everybody writes what waited."""
+    original = Writing._assign_ranks
+
+    def assign_ranks(self: Any, now: Now) -> None:
+        with _changed(Writing, "_compute_delay_ms", lambda self, slot, mono_ms: 0):
+            original(self, now)
+
+    return _changed(Writing, "_assign_ranks", assign_ranks)
+
+
+def _set_batch_aside() -> AbstractContextManager[None]:
+    """A refused batch waits as a whole, for one row's sake."""
+
+    def process_refused(self: Any, ids: Any, mono_ms: int) -> Any:
+        if ids != self._in_flight:
+            return None
+        self._in_flight = ()
+        for id_ in ids:
+            self._schedule(self._pending[id_], mono_ms + POISON_RETRY_MS)
+        return ids[0]
+
+    return _changed(Writing, "process_refused", process_refused)
+
+
+def _drop_refused() -> AbstractContextManager[None]:
+    """What the database refused once is never tried again."""
+    original = Writing.process_refused
+
+    def process_refused(self: Any, ids: Any, mono_ms: int) -> Any:
+        poison = original(self, ids, mono_ms)
+        if poison is not None:
+            self._pending.pop(poison, None)
+        return poison
+
+    return _changed(Writing, "process_refused", process_refused)
+
+
 class Mutant(NamedTuple):
     """A bug, who must catch it, and where it is worth looking for it first."""
 
@@ -356,6 +547,14 @@ MUTANTS: Final = (
            _looking_at("kill", habits=("impersonate",), epochs=True)),
     Mutant("count to another epoch's quorum", "proof", _use_small_quorum,
            _looking_at("kill", "partition", members=7)),
+    Mutant("sign in an epoch not in force", "votes", _keep_old_rounds,
+           _looking_at("slow", epochs=True)),
+    Mutant("vote anew in each epoch", "votes", _vote_in_each_epoch,
+           _looking_at("slow", epochs=True)),
+    Mutant("go back to an older epoch", "votes", _go_back,
+           _looking_at("oldfile", epochs=True)),
+    Mutant("sign by rules that one does not know", "votes", _know_all_protocols,
+           _looking_at("slow", epochs=True)),
     Mutant("skip the roster check", "proof", _skip_roster_check,
            _looking_at(habits=("impersonate",))),
     Mutant("take high-s signatures", "proof", _take_high_s,
@@ -371,14 +570,36 @@ MUTANTS: Final = (
     Mutant("sign any price", "votes", _skip_deviation, _looking_at("disagree", "lag")),
     Mutant("sign rounds that are closed", "votes", _sign_closed_rounds,
            _looking_at("kill", "clock", habits=("replay",))),
-    Mutant("let a receipt prune", "keeping", _let_receipts_prune,
+    Mutant("let a receipt prune", "keeping", _unaudited(_let_receipts_prune),
            _looking_at("database", habits=("receipts",))),
-    Mutant("believe a receipt for ever", "keeping", _forget_receipted_rows,
+    Mutant("believe a receipt for ever", "keeping", _unaudited(_forget_receipted_rows),
            _looking_at("database", habits=("receipts",))),
-    Mutant("forget what waits when the database goes away", "keeping", _forget_what_waits,
-           _looking_at("database")),
+    Mutant("forget what waits when the database goes away", "keeping",
+           _unaudited(_forget_what_waits), _looking_at("database")),
     Mutant("keep what is proven in memory only", "keeping", _keep_proven_in_memory,
            _looking_at("blackout", "database")),
+    Mutant("never audit", "keeping", _never_audit,
+           _looking_at("failover", interval=15, rounds=400)),
+    Mutant("believe a row because its id exists", "keeping", _believe_ids,
+           _looking_at("squat", "tamper")),
+    Mutant("quarantine without inserting the true one", "keeping", _quarantine_alone,
+           _looking_at("tamper")),
+    Mutant("look for rows only where they should be", "keeping", _trust_range,
+           _looking_at("tamper", "squat")),
+    Mutant("judge rows of unknown epochs", "keeping", _judge_unknown_epochs,
+           _looking_at("invent")),
+    Mutant("drop late signatures", "late", _drop_late,
+           _looking_at("loss", habits=("sign_late",))),
+    Mutant("leave late signatures to the first writer alone", "late",
+           _leave_late_to_first_writer, _looking_at("database", habits=("sign_late",))),
+    Mutant("read while a write is under way", "cost", _read_while_writing,
+           _looking_at("slowbase", habits=("sign_late",))),
+    Mutant("audit all the time", "cost", _audit_all_the_time, _looking_at("tamper")),
+    Mutant("write as a herd after an outage", "cost", _write_as_a_herd,
+           _looking_at("database")),
+    Mutant("let a poison row hold its batch up", "liveness", _set_batch_aside,
+           _looking_at("poison", mode=Mode.EVERY_NODE)),
+    Mutant("drop what was refused", "keeping", _unaudited(_drop_refused), _looking_at("poison")),
     Mutant("store before settlement", "settling", _store_unsettled),
     Mutant("settle on first proven", "settling", _settle_on_first_proven),
     Mutant("settle by the wall clock", "settling", _settle_by_wall_clock,
@@ -387,6 +608,12 @@ MUTANTS: Final = (
     Mutant("never forget rounds", "bounds", _never_forget_rounds),
     Mutant("send on each merge", "cost", _send_on_each_merge),
     Mutant("let everybody write", "cost", _everybody_writes, Options(faults=())),
+    Mutant("drop the signers of closed rounds", "agreement", _drop_closed_bits,
+           _looking_at("loss", habits=("sign_late",), long=True)),
+    Mutant("believe an id without signatures", "proof", _believe_trees,
+           _looking_at("away", habits=("trees",), long=True)),
+    Mutant("never compare roots", "agreement", _never_compare_roots,
+           _looking_at("away", long=True)),
     Mutant("blame whose report was forwarded", "blame", _blame_proposer,
            _looking_at("slow", habits=("impersonate", "malleate"))),
     Mutant("reject what a slow clock sends", "blame", _reject_stale,

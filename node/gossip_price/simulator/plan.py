@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from gossip_price.network.document import Mode, compute_faulty_default
+from gossip_price.simulator.changes import Change, draw_changes
 from gossip_price.simulator.dice import Dice
 from gossip_price.simulator.faults import BOUNDARIES, KINDS, Fault
 from gossip_price.simulator.liars import HABITS
@@ -20,16 +21,21 @@ _BEFORE_MS: Final = 20_000
 #: Faults that touch one node are dealt at most this often in a bad day.
 _FAULTS_MAX: Final = 7
 _PPM: Final = 100
+#: Seeds that last hours rather than minutes; each takes as long as ten others.
+_LONG_PERMILLE: Final = 80
 #: What no seed does: with its volume lost AND its clock beyond the skew a node knows neither what
 #: it signed nor when it was born (docs/simulator.md).
-_NEVER_TOGETHER: Final = ({"clock", "volume"},)
+#: Nor: with its volume lost AND an old file a node does not know that it left an epoch.
+_NEVER_TOGETHER: Final = (
+    {"clock", "volume"}, {"oldfile", "volume"}, {"clock", "away"}, {"oldfile", "away"}
+)  # fmt: skip
 
 
 class Options(NamedTuple):
     """What people may fix; None leaves it to the seed.
 
     `faults` None: any, empty: none. `habits`: as many liars as may be, and only with these.
-    `epochs` True: members join or leave in every seed.
+    `epochs` True: epochs change in every seed. `long`: hours in every seed.
     """
 
     members: int | None = None
@@ -40,6 +46,7 @@ class Options(NamedTuple):
     liars: bool = True
     habits: tuple[str, ...] = ()
     epochs: bool = False
+    long: bool = False
 
 
 class LiarPlan(NamedTuple):
@@ -50,12 +57,17 @@ class LiarPlan(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """One bad day, whole. `clocks` are (error in ms, drift in ppm) of each node."""
+    """One bad day, whole. `clocks` are (error in ms, drift in ppm) of each node.
+
+    `members` are the first nodes of all `nodes`; `changes` say who is one later.
+    """
 
     seed: int
     members: int
-    joining: int
-    leaving: int
+    nodes: int
+    changes: tuple[Change, ...]
+    #: Nodes whose software knows no protocol but the first.
+    dated: tuple[int, ...]
     mode: Mode
     interval: int
     rounds: int
@@ -82,16 +94,23 @@ def make_plan(seed: int, options: Options = Options()) -> Plan:  # noqa: B008 # 
     dice = Dice(seed, "plan")
     members = options.members or dice.pick((4, 4, 4, 4, 5, 7))
     mode = options.mode or dice.pick((Mode.ROUNDS, Mode.ROUNDS, Mode.ROUNDS, Mode.EVERY_NODE))
-    interval = options.interval or dice.pick((15, 15, 15, 15, 30, 60))
+    # Some days are long: only then are rounds closed, a node away for hours, trees worth a lie.
+    is_free = options.faults is None and not (options.habits or options.epochs or options.rounds)
+    is_long = options.long or (is_free and Dice(seed, "long").chance(_LONG_PERMILLE))
+    interval = options.interval or dice.pick((300, 600) if is_long else (15, 15, 15, 15, 30, 60))
     rounds = options.rounds or dice.between(8, 16)
-    names = tuple(KINDS) if options.faults is None else options.faults
+    any_fault = tuple(kind for kind in KINDS if is_long or kind != "away")
+    names = any_fault if options.faults is None else options.faults
     may_change = bool(names) and options.members is None and members == 4
     changes = options.epochs or (may_change and dice.chance(250))
-    joining, leaving = dice.pick(((1, 0), (1, 0), (0, 1))) if changes else (0, 0)
-    nodes = members + joining
+    wanted = draw_changes(members, interval, mode, dice) if changes else ()
+    nodes = max((members, *(max(change.roster) + 1 for change in wanted)))
+    is_dated = any(change.protocol > 1 for change in wanted) and dice.chance(500)
+    dated = tuple(dice.sample(range(nodes), 1)) if is_dated else ()
     faulty = compute_faulty_default(members)
     lying = dice.between(0, faulty) if options.liars and names and dice.chance(600) else 0
-    habits, lying = (options.habits, faulty) if options.habits else (HABITS, lying)
+    any_habit = tuple(habit for habit in HABITS if is_long or habit != "trees")
+    habits, lying = (options.habits, faulty) if options.habits else (any_habit, lying)
     liars = tuple(
         LiarPlan(node, tuple(dice.sample(habits, dice.between(1, 4))))
         for node in dice.sample(range(nodes), lying)
@@ -103,7 +122,7 @@ def make_plan(seed: int, options: Options = Options()) -> Plan:  # noqa: B008 # 
         for _ in range(nodes)
     )
     plan = Plan(
-        seed, members, joining, leaving, mode, interval, rounds, clocks,
+        seed, members, nodes, wanted, dated, mode, interval, rounds, clocks,
         latency_ms=dice.pick((2, 20, 80)), jitter_ms=dice.pick((0, 20, 60)),
         fetch_ms=dice.pick((30, 80, 300)), liars=liars, faults=(),
     )  # fmt: skip
@@ -135,7 +154,7 @@ def _draw_faults(plan: Plan, names: tuple[str, ...], dice: Dice) -> tuple[Fault,
 
 
 #: Faults that begin or end a process.
-_PROCESS: Final = ("kill", "volume", "leave", "stop", "blackout")
+_PROCESS: Final = ("kill", "volume", "away", "leave", "stop", "blackout", "oldfile")
 
 
 def _draw_fault(kind: str, plan: Plan, honest: list[int], dice: Dice) -> Fault:
@@ -148,6 +167,9 @@ def _draw_fault(kind: str, plan: Plan, honest: list[int], dice: Dice) -> Fault:
     lasts_ms = dice.pick((500, 2_000, 6_000, plan.interval * 1000, plan.interval * 4_000))
     end_ms = min(start_ms + lasts_ms + dice.below(2_000), plan.calm_ms)
     start_ms = min(start_ms, end_ms - 100)
+    if kind == "away":
+        start_ms = START_MS + dice.below(length_ms // 4)
+        end_ms = plan.calm_ms - dice.below(length_ms // 4)
     node = dice.pick(honest)
     value, where = 0, -1
     group: tuple[int, ...] = ()
@@ -168,8 +190,14 @@ _VALUES: Final[dict[str, Callable[[Dice], int]]] = {
     "clock": lambda dice: dice.pick((-60_000, -16_000, -3_000, -1_000, 1_000, 3_000, 60_000)),
     "kill": lambda dice: dice.below(len(BOUNDARIES) * 3),
     "volume": lambda dice: dice.below(len(BOUNDARIES) * 3),
+    "away": lambda dice: dice.below(3),
     "slowbase": lambda dice: dice.pick((200, 2_000, 20_000)),
     "answers": lambda dice: dice.pick((300, 1_000)),
+    "squat": lambda dice: dice.between(1, 3),
+    "tamper": lambda dice: dice.between(1, 5),
+    "delete": lambda dice: dice.pick((1, 3, 300)),
+    "invent": lambda dice: dice.between(1, 3),
+    "poison": lambda dice: dice.between(1, 2),
     "lag": lambda dice: dice.pick((30, 300, 1_800)),
     "disagree": lambda dice: dice.pick((-5_000, -150, -95, 95, 150, 90_000)),
     "slowsource": lambda dice: dice.pick((1_000, 4_000, 12_000)),

@@ -21,6 +21,7 @@ from gossip_price.network.document import (
 )
 from gossip_price.network.epochs import EpochChain
 from gossip_price.network.keys import compute_peer_id, format_address
+from gossip_price.simulator.changes import Announcer
 from gossip_price.simulator.checkers import Checker, Evidence, Setting, Violation, make_checkers
 from gossip_price.simulator.checkers.bounds import BoundsChecker
 from gossip_price.simulator.checkers.cost import CostChecker
@@ -41,7 +42,8 @@ _PAIR: Final = PairTerms("ETH-USD", 8, 1, 10**15)
 _SKEW_S: Final = 5
 _SETTLE_S: Final = 30
 #: After the last fault the world runs on until all checkers are content, at most this long: what
-#: somebody vouched for falsely is written after an hour (docs/protocol.md, "Who writes").
+#: somebody vouched for falsely is written after an hour, what somebody changed in the table is
+#: found by the hourly audit (docs/protocol.md, "Who writes", "The audit").
 _CALM_MAX_MS: Final = 3_600_000 + 600_000
 _LOOK_MS: Final = 5_000
 #: Nodes are looked into this often: at every round of a short day, hourly in a long one.
@@ -95,14 +97,29 @@ class _Run:
         hashed: bool,
     ) -> None:
         self._plan = plan
-        self._secrets, self._peers, chain = make_chain(plan)
+        self._secrets, members = make_members(plan)
+        self._peers = tuple(member.peer_id for member in members)
+        chain = EpochChain([make_first(plan, members)])
         addresses = tuple(crypto.get_address(secret) for secret in self._secrets)
-        laws = tuple(make_law(document) for document in chain.documents)
         liars = frozenset(liar.node for liar in plan.liars)
-        evidence = Evidence(laws[0].separator, scheme.recover)
-        self._checkers = make_checkers(Setting(evidence, laws, liars, self._peers, addresses))
+        law = make_law(chain.newest)
+        self._protocols = tuple(
+            frozenset({1}) if index in plan.dated else frozenset({1, 2})
+            for index in range(plan.nodes)
+        )
+        setting = Setting(
+            Evidence(law.separator, scheme.recover), (law,), liars, self._peers, addresses,
+            self._protocols,
+        )  # fmt: skip
+        self._checkers = make_checkers(setting)
         self._history = History()
-        self._watchers = (*((self._history,) if hashed else ()), *watchers, *self._checkers)
+        announcer = Announcer(
+            plan.changes, members, chain,
+            dice=Dice(plan.seed, "announcer"), until_ms=plan.calm_ms, make_law=make_law,
+        )  # fmt: skip
+        self._watchers = (
+            *((self._history,) if hashed else ()), *watchers, *self._checkers, announcer
+        )  # fmt: skip
         self._world = make_world(
             true_ms=plan.begin_ms,
             links=Links(
@@ -114,6 +131,7 @@ class _Run:
             scheme=scheme,
             write_ms=(2, 5),
         )
+        announcer.attach(self._world)
         self._fill(chain)
 
     def _fill(self, chain: EpochChain) -> None:
@@ -121,7 +139,7 @@ class _Run:
         dice = Dice(plan.seed, "machines")
         for index, secret in enumerate(self._secrets):
             error_ms, drift_ppm = plan.clocks[index]
-            world.add_node(
+            node = world.add_node(
                 secret,
                 self._peers[index],
                 chain=chain,
@@ -130,6 +148,7 @@ class _Run:
                 drift_ppm=drift_ppm,
                 mono_ms=dice.below(1 << 30),
             )
+            node.protocols = self._protocols[index]
         for fault in plan.faults:
             arrange(world, fault, self._watchers)
         for liar in plan.liars:
@@ -172,12 +191,19 @@ class _Run:
             world.inspect()
         self._say_calm()
         # A round after the last fault, its settling, and what an outage's end takes.
-        world.run_until_ms(plan.calm_ms + (2 * plan.interval + 2 * _SETTLE_S + 30) * 1000)
+        longest = max((plan.interval, *(change.interval for change in plan.changes)))
+        world.run_until_ms(plan.calm_ms + (2 * longest + 2 * _SETTLE_S + 30) * 1000)
+        self._look()
         while not all(checker.is_content() for checker in self._checkers):
             if world.true_ms >= plan.calm_ms + _CALM_MAX_MS:
                 break
             world.run_until_ms(world.true_ms + _LOOK_MS)
-        world.inspect()
+            self._look()
+
+    def _look(self) -> None:
+        """Show the checkers what nodes remember, and then what stands in the tables."""
+        self._world.inspect()
+        self._world.show_table()
 
     def _say_calm(self) -> None:
         true_ms = self._world.true_ms
@@ -188,39 +214,29 @@ class _Run:
         return next(checker for checker in self._checkers if isinstance(checker, kind))
 
 
-def make_chain(plan: Plan) -> tuple[tuple[bytes, ...], tuple[str, ...], EpochChain]:
-    """Return the nodes' secrets, their peer ids, and the epochs, all by the plan.
-
-    With members that join or leave there is a second epoch, from the middle of the bad day on.
-    """
-    count = len(plan.clocks)
+def make_members(plan: Plan) -> tuple[tuple[bytes, ...], tuple[Member, ...]]:
+    """Return the nodes' secrets and what names them on a roster, in the order of addresses."""
     keys = sorted(
         (crypto.get_address(secret), secret, compute_peer_id(_make_secret("identity", number)))
-        for number in range(count)
+        for number in range(plan.nodes)
         for secret in [_make_secret("signing", number)]
     )
-    first = _make_document(plan, keys[: plan.members], None)
-    documents = [first]
-    if plan.joining or plan.leaving:
-        documents.append(_make_document(plan, keys[plan.leaving :], first))
-    secrets = tuple(secret for _, secret, _ in keys)
-    return secrets, tuple(peer for _, _, peer in keys), EpochChain(documents)
+    members = tuple(Member(format_address(address), peer) for address, _, peer in keys)
+    return tuple(secret for _, secret, _ in keys), members
 
 
-def _make_document(
-    plan: Plan, keys: Sequence[tuple[bytes, bytes, str]], before: Document | None
-) -> Document:
+def make_first(plan: Plan, members: Sequence[Member]) -> Document:
+    """Return the first epoch: the first nodes are its members."""
     faulty = compute_faulty_default(plan.members)
-    half = plan.rounds // 2 * plan.interval
     return Document(
         protocol=PROTOCOL_VERSION,
         network_id="0x" + crypto.keccak256(b"simulated network").hex(),
-        epoch=1 if before is None else 2,
-        previous=ZERO_HASH if before is None else "0x" + before.hash.hex(),
-        start=START_MS // 1000 + (0 if before is None else half),
+        epoch=1,
+        previous=ZERO_HASH,
+        start=START_MS // 1000,
         interval=plan.interval,
         mode=plan.mode,
-        minimum_signers=_compute_quorum(plan.mode, len(keys), faulty),
+        minimum_signers=_compute_quorum(plan.mode, plan.members, faulty),
         faulty=faulty,
         fallback_delay=compute_fallback_delay(plan.interval),
         skew=_SKEW_S,
@@ -228,7 +244,7 @@ def _make_document(
         settle_cap=3 * _SETTLE_S,
         max_deviation=100,
         pairs=(_PAIR,),
-        members=tuple(Member(format_address(address), peer) for address, _, peer in keys),
+        members=tuple(members[: plan.members]),
     )
 
 
@@ -254,6 +270,7 @@ def make_law(document: Document) -> Law:
         pairs=tuple(terms.pair for terms in document.pairs),
         addresses=document.addresses,
         peers=tuple(member.peer_id for member in document.members),
+        protocol=document.protocol,
     )
 
 

@@ -1,8 +1,8 @@
 """How the simulated members sign: really, or cheaply where only speed is measured.
 
-The core asks `checks.recover`; `installed` puts a scheme there for as long as a world lives. The
-real scheme is the core's own, called once for each (digest, signature) and remembered: it is pure.
-The cheap one proves nothing and stands in for speed runs only.
+The core asks `checks.recover` and `proof.recover`; `installed` puts a scheme there for as long as
+a world lives. The real scheme is the core's own, called once for each (digest, signature) and
+remembered: it is pure. The cheap one proves nothing and stands in for speed runs only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from gossip_price import crypto
-from gossip_price.core import checks
+from gossip_price.core import checks, proof
 from gossip_price.crypto import SignatureError
 
 _REMEMBERED: Final = 65_536
@@ -69,12 +69,14 @@ CHEAP: Final = Scheme("cheap", _sign_cheaply, _recover_cheaply)
 @contextmanager
 def installed(scheme: Scheme) -> Iterator[None]:
     """Let the core recover by this scheme."""
-    place = vars(checks)
-    before = place["recover"]
-    # A deliberate bug may have taken the place already (`mutants`); it is not ours to mend.
-    if before is crypto.recover:
-        place["recover"] = scheme.recover
+    places = [vars(module) for module in (checks, proof)]
+    before = [place["recover"] for place in places]
+    for place in places:
+        # A deliberate bug may have taken the place already (`mutants`); it is not ours to mend.
+        if place["recover"] is crypto.recover:
+            place["recover"] = scheme.recover
     try:
         yield
     finally:
-        place["recover"] = before
+        for place, was in zip(places, before, strict=True):
+            place["recover"] = was

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gossip_price.simulator.checkers import Violation
-from gossip_price.simulator.facts import Claim, Moment, Row, Told, Watcher
+from gossip_price.simulator.facts import Claim, Law, Moment, Row, Told, Watcher
 from gossip_price.simulator.plan import START_MS, Plan
 from gossip_price.simulator.run import Outcome
 
@@ -68,8 +68,24 @@ class Timeline(Watcher):
             if self._is_about(row.claim.pair, row.claim.round):
                 self._add(at, node, f"INSERTED {_name(row.id)}")
 
+    def enacted(self, at: Moment, law: Law) -> None:
+        text = f"{len(law.addresses)} members, {law.quorum} sign, rounds of {law.interval} s"
+        self._add(at, -1, f"an epoch is announced from {_clock(law.start * 1000)}: {text}")
+
+    def corrected(
+        self, at: Moment, node: int, moved: tuple[bytes, ...], put: tuple[bytes, ...]
+    ) -> None:
+        for id_ in moved:
+            self._add(at, node, f"QUARANTINED {_name(id_)}")
+
+    def falsified(self, at: Moment, id_: bytes, *, is_foreign: bool) -> None:
+        self._add(at, -1, f"somebody puts a false row under {_name(id_)}")
+
     def removed(self, at: Moment, ids: tuple[bytes, ...]) -> None:
-        self._add(at, -1, f"a backup takes the table's place: {len(ids)} rows are gone")
+        self._add(at, -1, f"somebody deletes {len(ids)} rows")
+
+    def restored(self, at: Moment, true: tuple[bytes, ...], false: tuple[bytes, ...]) -> None:
+        self._add(at, -1, f"a backup takes the table's place, with {len(true) + len(false)} rows")
 
     def render(self, until_ms: int) -> str:
         """Return the timeline of each node until shortly after a moment."""
@@ -87,10 +103,17 @@ class Timeline(Watcher):
 def render_plan(plan: Plan) -> str:
     """Return a plan as a person would tell it."""
     lines = [
-        f"seed {plan.seed}: {plan.members} members (+{plan.joining} −{plan.leaving}), "
+        f"seed {plan.seed}: {plan.members} members of {plan.nodes} nodes, "
         f"{plan.mode.value}, {plan.rounds} rounds of {plan.interval} s, "
         f"links {plan.latency_ms}+{plan.jitter_ms} ms"
     ]
+    for change in plan.changes:
+        nodes = ", ".join(map(str, change.roster))
+        lines.append(
+            f"  then nodes {nodes}, rounds of {change.interval} s, {change.spare} signers more,"
+            f" protocol {change.protocol}"
+        )
+    lines += [f"  node {index} knows protocol 1 only" for index in plan.dated]
     lines += [f"  node {liar.node} lies: {', '.join(liar.habits)}" for liar in plan.liars]
     for fault in plan.faults:
         where = f" node {fault.node}" if fault.node >= 0 else ""

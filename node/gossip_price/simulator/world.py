@@ -16,8 +16,10 @@ import msgspec
 from gossip_price import crypto
 from gossip_price.core import events as ev
 from gossip_price.core.machine import Machine
+from gossip_price.core.proof import ClaimedRow
 from gossip_price.core.types import Now, Observation, StoredRow
 from gossip_price.engine import TURN_EVENTS_MAX, Outward, Turns
+from gossip_price.network.document import PROTOCOLS_KNOWN
 from gossip_price.network.epochs import EpochChain
 from gossip_price.simulator.clock import SimulatedClock
 from gossip_price.simulator.database import Table
@@ -34,6 +36,8 @@ MONO_START_MS: Final = 1_000_000
 SPINS_MAX: Final = 3
 #: After an answer was lost, the store's adapter has a connection again within this time.
 _RECONNECT_MS: Final = 1_000
+#: The adapter's patience with a statement (`connection.COMMAND_TIMEOUT_S`).
+STATEMENT_MS: Final = 10_000
 
 Action = Callable[[], None]
 Ear = Callable[[str, bytes], None]
@@ -82,6 +86,8 @@ class Node:
         self.index = index
         self.peer_id = peer_id
         self.chain = chain
+        #: The protocol versions that its software knows.
+        self.protocols = PROTOCOLS_KNOWN
         self.clock = clock
         self.journal = journal
         self.signer = signer
@@ -92,6 +98,8 @@ class Node:
         self.stopped: list[ev.Event] | None = None
         self.tick_ms = -1
         self.spins = 0
+        #: Writes on their way, of the present life.
+        self.writes = 0
         #: Kill it after this many turns, before anything left.
         self.turns_left: int | None = None
         #: Kill it after this many outward effects.
@@ -135,6 +143,8 @@ class World:
         self.version = version
         self.nodes: list[Node] = []
         self.ears: dict[int, Ear] = {}
+        #: What a liar is asked by others: (who asks, token, question).
+        self.mouths: dict[int, Callable[[str, int, bytes], None]] = {}
         #: Chance that the answer to a write is lost after the commit, and who throws the dice.
         self.loses_answer: Callable[[], bool] = lambda: False
         self.unreachable: set[int] = set()
@@ -194,6 +204,7 @@ class World:
             version=self.version,
             remembered=remembered,
             now=now,
+            protocols=node.protocols,
         )
 
     def make_turns(self, node: Node) -> Turns:
@@ -209,6 +220,7 @@ class World:
         node.life += 1
         node.turns = self.make_turns(node)
         node.alive = True
+        node.writes = 0
         node.stopped = None
         node.tick_ms = -1
         node.spins = 0
@@ -322,6 +334,8 @@ class World:
     def _whisper(self, index: int, event: ev.Event) -> None:
         if isinstance(event, ev.Received):
             self.ears[index](event.author, event.data)
+        elif isinstance(event, ev.Asked) and index in self.mouths:
+            self.mouths[index](event.peer, event.token, event.data)
 
     # --- a turn -------------------------------------------------------------------------------
 
@@ -365,6 +379,11 @@ class World:
             if message is not None:
                 for heard in self._hears:
                     heard(moment, node.index, event.peer, message)
+        elif isinstance(event, ev.Stored | ev.StoreRefused | ev.StoreDown):
+            node.writes = 0
+        elif isinstance(event, ev.StoreUp):
+            for watcher in self.watchers:
+                watcher.connected(moment, node.index)
         elif isinstance(event, ev.Observed):
             seen = event.observation
             for watcher in self.watchers:
@@ -387,16 +406,18 @@ class World:
                 self._fetch(node, effect)
             case ev.Write():
                 self._write(node, effect.rows, moment)
+            case ev.ReadRows() | ev.Correct() | ev.AddSignatures():
+                self._audit(node, effect)
             case ev.Ask():
                 self._ask(node, effect)
             case ev.Answer():
-                self._answer(node, effect)
+                self.answer(node, effect)
 
     def _ask(self, node: Node, effect: ev.Ask) -> None:
         """Bring a question to a peer by a stream; what is not answered in time fails."""
         peer = next((other for other in self.nodes if other.peer_id == effect.peer), None)
         delay_ms = None
-        if peer is not None and peer.alive:
+        if peer is not None and (peer.alive or peer.index in self.mouths):
             delay_ms = self.route_stream(node.index, peer.index)
         if peer is None or delay_ms is None:
             self.give(node.index, ev.AskFailed(effect.peer, "unconnected"), 1)
@@ -411,7 +432,7 @@ class World:
         self.give(peer.index, ev.Asked(node.peer_id, token, effect.data), delay_ms)
         self.schedule(effect.deadline_ms, give_up)
 
-    def _answer(self, node: Node, effect: ev.Answer) -> None:
+    def answer(self, node: Node, effect: ev.Answer) -> None:
         """Bring an answer back to whoever asked, if it lives on and waits."""
         asker, life = self._questions.get(effect.token, (-1, -1))
         if asker < 0 or self.nodes[asker].life != life:
@@ -489,6 +510,7 @@ class World:
         for watcher in self.watchers:
             watcher.asked_to_write(moment, node.index, seen)
         index, life = node.index, node.life
+        node.writes += 1
         way_ms, back_ms = self.write_ms
 
         def commit() -> None:
@@ -513,14 +535,65 @@ class World:
         inserted = self.table.insert(rows, self.true_ms)
         if inserted is None:
             return ev.StoreRefused(ids, "poison")
-        news = set(inserted)
-        moment = self.get_moment(self.nodes[index])
-        new_rows = tuple(_to_row(row) for row in rows if row.id in news)
-        for watcher in self.watchers:
-            watcher.inserted(moment, index, new_rows)
+        self._show_inserted(index, rows, inserted)
         if self.loses_answer():
             return ev.StoreDown("connection lost after the commit")
         return ev.Stored(ids, inserted)
+
+    def _show_inserted(
+        self, index: int, rows: Sequence[StoredRow], inserted: Sequence[bytes]
+    ) -> None:
+        news = set(inserted)
+        new_rows = tuple(_to_row(row) for row in rows if row.id in news)
+        moment = self.get_moment(self.nodes[index])
+        for watcher in self.watchers:
+            watcher.inserted(moment, index, new_rows)
+
+    def _audit(self, node: Node, effect: ev.ReadRows | ev.Correct | ev.AddSignatures) -> None:
+        """Carry out a statement of the audit on its way, like a write."""
+        index, life = node.index, node.life
+        way_ms, back_ms = self.write_ms
+        deadline_ms = effect.deadline_ms if isinstance(effect, ev.ReadRows) else STATEMENT_MS
+        moment, is_writing, count = self.get_moment(node), node.writes > 0, 0
+        if isinstance(effect, ev.ReadRows) and self.table.up:
+            count = len(self.table.read(effect.range or effect.ids))
+        for watcher in self.watchers:
+            watcher.audited(moment, index, count, is_writing=is_writing)
+
+        def answer() -> None:
+            event = self.carry_out_audit(index, effect)
+            if self.nodes[index].life != life:
+                return
+            if self.table.up and index not in self.unreachable and self.loses_answer():
+                self.give(index, ev.StoreDown("connection lost after the commit"), back_ms)
+                self.schedule(_RECONNECT_MS, lambda: self._reconnect(index, life))
+            elif way_ms + back_ms <= deadline_ms:
+                self.give(index, event, back_ms)
+
+        self.schedule(way_ms, answer)
+        if way_ms + back_ms > deadline_ms:
+            self.give(index, ev.AuditFailed(effect.token, "timeout"), deadline_ms)
+
+    def carry_out_audit(
+        self, index: int, effect: ev.ReadRows | ev.Correct | ev.AddSignatures
+    ) -> ev.AuditEvent:
+        """Carry out a statement of the audit; return what the node will be told."""
+        token = effect.token
+        if not self.table.up or index in self.unreachable:
+            return ev.AuditFailed(token, "stopped")
+        if isinstance(effect, ev.ReadRows):
+            return ev.RowsRead(token, self.table.read(effect.range or effect.ids))
+        if isinstance(effect, ev.AddSignatures):
+            return ev.SignaturesAdded(token, self.table.add_signatures(effect.late))
+        done = self.table.correct(effect.corrections, self.true_ms)
+        if done is None:
+            return ev.AuditFailed(token, "poison", is_refusal=True)
+        moved, inserted = done
+        for watcher in self.watchers:
+            watcher.corrected(self.get_moment(self.nodes[index]), index, moved, inserted)
+        truths = [one.truth for one in effect.corrections if one.truth is not None]
+        self._show_inserted(index, truths, inserted)
+        return ev.Corrected(token, moved, inserted)
 
     def _reconnect(self, index: int, life: int) -> None:
         if self.nodes[index].life == life and self.table.up and index not in self.unreachable:
@@ -540,11 +613,44 @@ class World:
     def restore_backup(self) -> None:
         """Put the table's backup in its place; all connections break by it."""
         self.set_store(up=False)
-        lost = self.table.restore()
-        moment = Moment(self.true_ms, self.true_ms, self.true_ms)
+        self.table.restore()
+        true, false = tuple(sorted(self.table.rows)), tuple(sorted(self.table.false))
         for watcher in self.watchers:
-            watcher.removed(moment, lost)
+            watcher.restored(self._get_true_moment(), true, false)
         self.schedule(_RECONNECT_MS, lambda: self.set_store(up=True))
+
+    def falsify(self, id_: bytes, claim: ClaimedRow, *, is_foreign: bool = False) -> None:
+        """Let somebody with the password put a false row under an id."""
+        self.table.put_false(id_, claim)
+        for watcher in self.watchers:
+            watcher.falsified(self._get_true_moment(), id_, is_foreign=is_foreign)
+
+    def delete(self, ids: tuple[bytes, ...]) -> None:
+        """Let somebody with the password delete rows."""
+        for id_ in ids:
+            self.table.remove(id_)
+        for watcher in self.watchers:
+            watcher.removed(self._get_true_moment(), ids)
+
+    def poison(self, ids: Iterable[bytes]) -> None:
+        """Let a constraint refuse these rows."""
+        self.table.poison = set(ids)
+        for watcher in self.watchers:
+            watcher.poisoned(self._get_true_moment(), tuple(sorted(self.table.poison)))
+
+    def show_table(self) -> None:
+        """Let watchers see what stands in the tables."""
+        rows = tuple(_to_row(row) for _, row in sorted(self.table.rows.items()))
+        late = tuple(
+            Row(id_, _to_claim(self.table.rows[id_].report), tuple(sorted(signers.items())))
+            for id_, signers in sorted(self.table.late.items())
+            if id_ in self.table.rows
+        )
+        for watcher in self.watchers:
+            watcher.stood(self._get_true_moment(), rows, late)
+
+    def _get_true_moment(self) -> Moment:
+        return Moment(self.true_ms, self.true_ms, self.true_ms)
 
 
 class _WatchedJournal:
@@ -555,6 +661,8 @@ class _WatchedJournal:
         self._journal = node.journal
         self._world = world
         self.load = node.journal.load
+        self.read_proven = node.journal.read_proven
+        self.read_proven_range = node.journal.read_proven_range
         self.load_peers = node.journal.load_peers
         self.write_peers = node.journal.write_peers
         self.close = node.journal.close

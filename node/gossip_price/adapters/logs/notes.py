@@ -30,9 +30,16 @@ _LEVELS: Final[Mapping[NoteKind, int]] = {
     NoteKind.ANSWERED: logging.DEBUG,
     NoteKind.UNANSWERED: logging.DEBUG,
     NoteKind.POISON: logging.ERROR,
+    NoteKind.AUDIT_FAILED: logging.WARNING,
+    NoteKind.RESTORED: logging.WARNING,
+    NoteKind.QUARANTINED: logging.ERROR,
+    NoteKind.LEFT_ALONE: logging.WARNING,
+    NoteKind.LATE_SIGNED: logging.DEBUG,
     NoteKind.CLOCK_STEPPED: logging.WARNING,
     NoteKind.JOURNAL_FAILED: logging.ERROR,
     NoteKind.STORE_DOWN: logging.WARNING,
+    NoteKind.EPOCH_REFUSED: logging.ERROR,
+    NoteKind.PROTOCOL_UNKNOWN: logging.ERROR,
 }
 #: What `count` counts, where it is not signers.
 _COUNT_NAMES: Final[Mapping[NoteKind, str]] = {
@@ -40,8 +47,16 @@ _COUNT_NAMES: Final[Mapping[NoteKind, str]] = {
     NoteKind.PUBLISHED: "entries",
     NoteKind.ASKED: "ids",
     NoteKind.ANSWERED: "entries",
+    NoteKind.CAUGHT_UP: "ids",
+    NoteKind.EPOCH_KNOWN: "epoch",
+    NoteKind.EPOCH_ENTERED: "epoch",
+    NoteKind.PROTOCOL_UNKNOWN: "epoch",
+    NoteKind.AUDITED: "rows",
+    NoteKind.LATE_SIGNED: "signatures",
 }
-_FLOODS: Final = frozenset({NoteKind.IGNORED, NoteKind.REJECTED})
+_FLOODS: Final = frozenset(
+    {NoteKind.IGNORED, NoteKind.REJECTED, NoteKind.RESTORED, NoteKind.LEFT_ALONE}
+)
 #: Each state: the note that begins the trouble, and the one that ends it.
 _STATES: Final[Mapping[NoteKind, tuple[str, bool]]] = {
     NoteKind.STORE_DOWN: ("store", False),

@@ -11,6 +11,8 @@ from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Final
 
+import asyncpg
+
 from gossip_price.adapters.postgres.connection import Connection
 from gossip_price.core.proof import ClaimedRow, parse_hash
 from gossip_price.network.document import Document, DocumentError
@@ -18,15 +20,19 @@ from gossip_price.network.document import Document, DocumentError
 #: Rows fetched at a time: at four members about 1 KB each, and never more than 70 KB.
 BATCH_ROWS: Final = 500
 #: 256 members' signatures as JSON text are 54 KB; what is longer is cut and then no JSON.
-_SIGN_DATA_MAX: Final = 65_536
+SIGN_DATA_MAX: Final = 65_536
 
 # Oldest first, by the index on created_time. Cut to bounds in the database, so that a gigabyte
 # in one column does not travel.
-_ROWS: Final = f"""
-SELECT left(id, 80) AS id, left(price::text, 80) AS price, left(first_signer, 80) AS first_signer,
-       left(sign_data::text, {_SIGN_DATA_MAX}) AS sign_data, substr(report, 1, 257) AS report,
+CLAIM: Final = f"""
+       left(id, 80) AS id, left(price::text, 80) AS price, left(first_signer, 80) AS first_signer,
+       left(sign_data::text, {SIGN_DATA_MAX}) AS sign_data, substr(report, 1, 257) AS report,
        left(epoch, 80) AS epoch, left(pair, 80) AS pair, round,
        left(extract(epoch FROM observed_time)::text, 80) AS observed_at, decimals
+"""
+
+_ROWS: Final = f"""
+SELECT {CLAIM}
 FROM prices
 WHERE $1::bigint IS NULL OR round >= $1
 ORDER BY created_time, id
@@ -46,18 +52,7 @@ async def read_rows(
     # A round is its start, so the first round in question begins at or after `since`.
     first = None if since is None else math.ceil(since.timestamp())
     async for record in connection.cursor(_ROWS, first, prefetch=BATCH_ROWS):
-        yield ClaimedRow(
-            id=record["id"],
-            price=record["price"],
-            first_signer=record["first_signer"],
-            signatures=record["sign_data"],
-            report=record["report"],
-            epoch=record["epoch"],
-            pair=record["pair"],
-            round=record["round"],
-            observed_at=record["observed_at"],
-            decimals=record["decimals"],
-        )
+        yield to_claim(record)
 
 
 async def read_epochs(connection: Connection) -> tuple[list[Document], dict[str, str]]:
@@ -74,3 +69,19 @@ async def read_epochs(connection: Connection) -> tuple[list[Document], dict[str,
         else:
             documents.append(document)
     return documents, broken
+
+
+def to_claim(record: asyncpg.Record) -> ClaimedRow:
+    """Return what the columns of `CLAIM` claim."""
+    return ClaimedRow(
+        id=record["id"],
+        price=record["price"],
+        first_signer=record["first_signer"],
+        signatures=record["sign_data"],
+        report=record["report"],
+        epoch=record["epoch"],
+        pair=record["pair"],
+        round=record["round"],
+        observed_at=record["observed_at"],
+        decimals=record["decimals"],
+    )

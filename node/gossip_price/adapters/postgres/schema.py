@@ -9,4 +9,4 @@ from typing import Final
 
 #: Revisions are numbered with four digits, so that an older node recognizes a newer schema, of
 #: which it does not have the module.
-SCHEMA_NEEDED: Final = "0001"
+SCHEMA_NEEDED: Final = "0002"

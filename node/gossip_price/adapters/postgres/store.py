@@ -1,21 +1,20 @@
-"""The write path into Postgres: `ports.Store` over asyncpg.
+"""The way into Postgres: `ports.Store` over asyncpg.
 
-One connection, kept by one background task; a batch of rows is one INSERT and nothing else.
-Decides nothing about prices and believes nothing that stands in the table.
+One connection, kept by one background task; a batch of rows is one INSERT and nothing else. The
+audit's statements (`audit`) have their turn on it between batches, each with a deadline. Decides
+nothing about prices and believes nothing that stands in the table.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
 
 import asyncpg
 import structlog
 
+from gossip_price.adapters.postgres import audit
 from gossip_price.adapters.postgres.connection import (
     COMMAND_TIMEOUT_S,
     CONNECT_TIMEOUT_S,
@@ -23,10 +22,11 @@ from gossip_price.adapters.postgres.connection import (
     open_connection,
 )
 from gossip_price.adapters.postgres.errors import TROUBLE, describe, is_refusal
+from gossip_price.adapters.postgres.insert import INSERT_PRICES, format_time, to_columns
 from gossip_price.adapters.postgres.schema import SCHEMA_NEEDED
+from gossip_price.core.rows import Correction, FoundRow, LateSignature, RowRange
 from gossip_price.core.types import StoredRow
 from gossip_price.network.document import Document
-from gossip_price.network.keys import format_address
 from gossip_price.ports import StoreRefusedError, StoreUnavailableError
 
 #: Waits between attempts to connect: the first, and the longest.
@@ -35,6 +35,8 @@ BACKOFF_S: Final = (0.5, 10.0)
 #: without a word (a cut cable, a frozen machine) is noticed before the next batch needs it.
 PROBE_S: Final = 15.0
 _CLOSE_TIMEOUT_S: Final = 0.5
+
+_T = TypeVar("_T")
 
 _GREETING: Final = """
 SELECT (SELECT version_num FROM alembic_version) AS revision, store_id,
@@ -49,25 +51,6 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text
      AS given (hash, network_id, epoch, previous, start_time, document)
 ORDER BY hash COLLATE "C"
 ON CONFLICT (hash) DO NOTHING
-"""
-
-# All parameters are text[]: asyncpg knows that type by heart, and asks the catalogue (with a
-# SELECT, on each new connection) about other arrays. The server casts exactly.
-# By id, so that two writers of the same rows lock them in the same order and never deadlock.
-_INSERT_PRICES: Final = """
-INSERT INTO prices (id, price, first_signer, sign_data, lastsigned_time, report, epoch, pair,
-                    round, observed_time, decimals, source, spread_bp, writer)
-SELECT id, price::numeric, first_signer, sign_data::jsonb, lastsigned_time::timestamptz,
-       decode(report, 'hex'), epoch, pair, round::bigint, observed_time::timestamptz,
-       decimals::smallint, source::jsonb, spread_bp::integer, writer
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-            $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],
-            $14::text[])
-     AS given (id, price, first_signer, sign_data, lastsigned_time, report, epoch, pair,
-               round, observed_time, decimals, source, spread_bp, writer)
-ORDER BY id COLLATE "C"
-ON CONFLICT (id) DO NOTHING
-RETURNING id
 """
 
 
@@ -124,9 +107,9 @@ class PostgresStore:
             if connection is None:
                 raise StoreUnavailableError(self._reason)
             try:
-                columns = _to_columns(rows)
+                columns = to_columns(rows)
                 await self._write_epochs(connection)
-                inserted = await connection.fetch(_INSERT_PRICES, *columns)
+                inserted = await connection.fetch(INSERT_PRICES, *columns)
             except TROUBLE as error:
                 if is_refusal(error):
                     raise StoreRefusedError(describe(error)) from error
@@ -135,6 +118,47 @@ class PostgresStore:
             # Only a write proves that the database takes writes (a full disk lets us connect).
             self._attempts = 0
             return tuple(bytes.fromhex(record["id"][2:]) for record in inserted)
+
+    async def read_rows(
+        self, wanted: RowRange | Sequence[bytes], deadline_s: float
+    ) -> tuple[FoundRow, ...]:
+        """Read rows of a range, by key, or under these ids.
+
+        Raises StoreUnavailableError, at the deadline at the latest: the statement is cancelled,
+        and the connection goes on.
+        """
+        return await self._audit(lambda connection: audit.read_rows(connection, wanted, deadline_s))
+
+    async def correct(
+        self, corrections: Sequence[Correction]
+    ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """Move false rows to quarantine and insert the true ones, all in one transaction.
+
+        Return the ids that were moved, and those that were inserted. Raises
+        StoreUnavailableError or StoreRefusedError.
+        """
+        return await self._audit(lambda connection: audit.correct(connection, corrections))
+
+    async def add_signatures(self, late: Sequence[LateSignature]) -> int:
+        """Insert late signatures in one statement; return how many were not there before.
+
+        Raises StoreUnavailableError or StoreRefusedError.
+        """
+        return await self._audit(lambda connection: audit.add_signatures(connection, late))
+
+    async def _audit(self, work: Callable[[Connection], Awaitable[_T]]) -> _T:
+        """Do one thing for the audit, while no batch is under way."""
+        async with self._lock:
+            connection = self._connection
+            if connection is None:
+                raise StoreUnavailableError(self._reason)
+            try:
+                await self._write_epochs(connection)
+                return await work(connection)
+            except TROUBLE as error:
+                # The audit can wait; whether the connection lives, its probe finds out.
+                kind = StoreRefusedError if is_refusal(error) else StoreUnavailableError
+                raise kind(describe(error)) from error
 
     def set_epochs(self, documents: Sequence[Document]) -> None:
         """Name the epochs that must stand in the database before the next row."""
@@ -276,51 +300,12 @@ async def _greet(connection: Connection) -> bytes:
     return store_id
 
 
-def _to_columns(rows: Sequence[StoredRow]) -> list[list[str | None]]:
-    """Return the INSERT's parameters: one list a column, rows by id."""
-    ordered = sorted(rows, key=lambda row: row.id)
-    return [list(column) for column in zip(*map(_to_values, ordered), strict=True)]
-
-
-def _to_values(row: StoredRow) -> tuple[str | None, ...]:
-    report = row.report
-    signatures = [
-        {"signer": format_address(signer), "signature": "0x" + signature.hex()}
-        for signer, signature in row.signatures
-    ]
-    return (
-        "0x" + row.id.hex(),
-        f"{Decimal(report.price).scaleb(-report.decimals):f}",
-        format_address(report.proposer),
-        json.dumps(signatures),
-        _format_time(row.last_signed_ms),
-        report.encode().hex(),
-        "0x" + report.epoch.hex(),
-        report.pair,
-        str(report.round),
-        _format_time(report.observed_at * 1000),
-        str(report.decimals),
-        json.dumps(row.sources),
-        None if row.spread_bp is None else str(row.spread_bp),
-        format_address(row.writer),
-    )
-
-
 def _to_epoch(document: Document) -> tuple[str, ...]:
     return (
         "0x" + document.hash.hex(),
         document.network_id,
         str(document.epoch),
         document.previous,
-        _format_time(document.start * 1000),
+        format_time(document.start * 1000),
         document.canonical.decode(),
     )
-
-
-def _format_time(unix_ms: int) -> str:
-    """Write Unix milliseconds as Postgres reads them. Raises ValueError after the year 9999."""
-    seconds, ms = divmod(unix_ms, 1000)
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{ms:03}Z"
-    except (OverflowError, OSError, ValueError) as error:
-        raise ValueError(f"{unix_ms} ms is no time that a calendar holds") from error

@@ -27,6 +27,7 @@ class _Size(NamedTuple):
     open_rounds: int
     interval: int
     per_vote: int
+    slot_rounds: int
 
 
 def _tallies(size: _Size) -> int:
@@ -45,6 +46,7 @@ _LIMITS: Final[dict[str, Callable[[_Size], int]]] = {
     "Machine._unsigned_words": lambda size: 4,
     "Machine._settling": lambda size: size.members * _tallies(size),
     "Machine._settled": _tallies,
+    "Machine._unsettled": _tallies,
     "Machine._receipted": _tallies,
     "Machine._recent": lambda size: _RECENT,
     "Outbox._ids": lambda size: 4 * size.members * size.open_rounds,
@@ -53,6 +55,16 @@ _LIMITS: Final[dict[str, Callable[[_Size], int]]] = {
     "Healing._holders": lambda size: size.members,
     "Healing._under_way": lambda size: 256,
     "Healing._askers": lambda size: size.members,
+    "Audit._records": lambda size: 256,
+    "Audit._others": lambda size: 256,
+    "Audit._repairs": lambda size: 16,
+    "Audit._late": lambda size: _RECENT,
+    "Machine._recalls": lambda size: 0,
+    "Machine._caught_up": _tallies,
+    "Forest._trees": lambda size: 8,
+    "Forest._young": lambda size: size.members * (size.open_rounds + size.slot_rounds),
+    "Catchup._peers": lambda size: size.members,
+    "Catchup._walks": lambda size: 2,
     "Writing._pending": lambda size: _WAITING,
     "Writing._heap": lambda size: 4 * _WAITING,
     "Writing._trusted": lambda size: _WAITING,
@@ -77,6 +89,10 @@ class BoundsChecker(Checker):
         super().__init__(setting)
         self.largest: dict[str, int] = {}
         self._size = _compute_size(setting.laws)
+
+    def enacted(self, at: Moment, law: Law) -> None:
+        super().enacted(at, law)
+        self._size = _compute_size(self.laws)
 
     def inspected(self, at: Moment, node: int, machine: object, journal: object) -> None:
         if node in self.liars:
@@ -115,4 +131,8 @@ def _compute_size(laws: tuple[Law, ...]) -> _Size:
     # A round is given up half a minute after it can be signed; one is to come.
     open_rounds = pairs * ((longest + 30) // interval + 3)
     per_vote = members if any(law.every_node for law in laws) else 1
-    return _Size(members, pairs * _DAY_S // interval, open_rounds, interval, per_vote)
+    # Rounds of a slot of 300 s, until the last of them is settled for certain.
+    settled_s = max(law.interval + law.skew + law.settle_cap for law in laws)
+    slot_rounds = pairs * ((settled_s + 2 * 300) // interval + 1)
+    rounds_a_day = pairs * _DAY_S // interval
+    return _Size(members, rounds_a_day, open_rounds, interval, per_vote, slot_rounds)

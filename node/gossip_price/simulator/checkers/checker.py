@@ -23,13 +23,17 @@ class Violation(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """What a checker knows beforehand: epochs (oldest first), who lies, all nodes' peer ids."""
+    """What a checker knows beforehand: epochs (oldest first), who lies, all nodes' peer ids.
+
+    `protocols` are those that each node knows.
+    """
 
     evidence: Evidence
     laws: tuple[Law, ...]
     liars: frozenset[int]
     peers: tuple[str, ...]
     addresses: tuple[bytes, ...]
+    protocols: tuple[frozenset[int], ...] = ()
 
 
 class Checker(Watcher):
@@ -50,6 +54,11 @@ class Checker(Watcher):
         if len(self.violations) < _VIOLATIONS_MAX:
             violation = Violation(self.name, at.true_ms, node, text, pair, round_)
             self.violations.append(violation)
+
+    def enacted(self, at: Moment, law: Law) -> None:
+        """Learn of a new epoch."""
+        self.laws += (law,)
+        self.law_by_epoch[law.epoch] = law
 
     def get_law(self, round_: int) -> Law | None:
         """Return the epoch in force for a round; None before the first."""

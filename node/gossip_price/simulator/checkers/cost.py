@@ -1,16 +1,26 @@
 """7. Cost: each node sends an id once a life, so at most N times in all; few statements; no SELECT.
 
-The world's database offers the insert and nothing else, so that a SELECT on the write path cannot
-even be tried.
+No node reads while it writes, and what the audit reads is bounded for each hour. After an outage
+no herd writes: not three members the same row at once.
 """
 
 from __future__ import annotations
 
 from gossip_price.simulator.checkers.checker import Checker, Setting
-from gossip_price.simulator.facts import Moment, Row
+from gossip_price.simulator.facts import Law, Moment, Row
 
 #: Rows that only a receipt vouches for are written again by their holder, together, this often.
 _TRUST_MS = 3_600_000
+_HOUR_MS = 3_600_000
+#: Rows in a page of the audit, and statements of a page: by range, and by id what it lacks.
+_PAGE_ROWS = 256
+_PAGE_STATEMENTS = 2
+#: Audits in an hour beside one for each reconnect: the hourly one, perhaps another a moment after
+#: a reconnect's, the daily one, and one of everything where something was amiss.
+_AUDITS = 4
+#: Who writes in turn does so a step after the one before (3 s).
+_HERD_MS = 2_000
+_HERD = 3
 
 
 class CostChecker(Checker):
@@ -24,6 +34,13 @@ class CostChecker(Checker):
         self._lives: dict[int, int] = {}
         self._began_ms: int | None = None
         self._is_quiet = True
+        self._kinds: set[str] = set()
+        #: By node and hour: reconnects and statements of the audit.
+        self._connects: dict[tuple[int, int], int] = {}
+        self._reads: dict[tuple[int, int], int] = {}
+        #: Who lately sent which row to the database, and when.
+        self._attempts: dict[bytes, dict[int, int]] = {}
+        self._standing: set[bytes] = set()
         self.statements = 0
         self.rows = 0
 
@@ -32,8 +49,34 @@ class CostChecker(Checker):
         if self._began_ms is None:
             self._began_ms = at.true_ms
 
+    def enacted(self, at: Moment, law: Law) -> None:
+        super().enacted(at, law)
+        # Who was removed writes what it helped to prove, as those do who stay.
+        self._is_quiet = False
+
     def disturbed(self, start_ms: int, end_ms: int, kind: str, nodes: tuple[int, ...]) -> None:
         self._is_quiet = False
+        self._kinds.add(kind)
+
+    def poisoned(self, at: Moment, ids: tuple[bytes, ...]) -> None:
+        # What is refused is tried by halves, and by others.
+        self._is_quiet = False
+
+    def connected(self, at: Moment, node: int) -> None:
+        key = (node, at.mono_ms // _HOUR_MS)
+        self._connects[key] = self._connects.get(key, 0) + 1
+
+    def audited(self, at: Moment, node: int, count: int, *, is_writing: bool) -> None:
+        if is_writing:
+            self.blame(at, node, "audited while it was writing")
+        hour = at.mono_ms // _HOUR_MS
+        done = self._reads[node, hour] = self._reads.get((node, hour), 0) + 1
+        # An audit that was under way when the hour began goes on; a page that failed comes again.
+        connects = self._connects.get((node, hour), 0) + self._connects.get((node, hour - 1), 0)
+        pages = self.rows // _PAGE_ROWS + 2
+        allowed = (_AUDITS + connects) * _PAGE_STATEMENTS * (pages + 2)
+        if count > _PAGE_ROWS or done > allowed:
+            self.blame(at, node, f"read {count} rows in the hour's statement {done} of {allowed}")
 
     def published(self, at: Moment, node: int, data: bytes) -> None:
         if node in self.liars:
@@ -54,9 +97,29 @@ class CostChecker(Checker):
         self.statements += 1
         if len({row.id for row in rows}) != len(rows):
             self.blame(at, node, "the same row twice in one statement")
+        if self._kinds <= {"database"} and not self.liars:
+            self._judge_herd(at, node, rows)
+
+    def _judge_herd(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
+        # What stands there and is only vouched for, all may look after in the same minute.
+        for row in (row for row in rows if row.id not in self._standing):
+            attempts = self._attempts.setdefault(row.id, {})
+            attempts[node] = at.true_ms
+            lately = [other for other, ms in attempts.items() if at.true_ms - ms < _HERD_MS]
+            if len(lately) >= _HERD:
+                self.blame(at, node, f"{len(lately)} members write {row.id.hex()[:8]} at once")
+        while len(self._attempts) > 1024:
+            del self._attempts[next(iter(self._attempts))]
 
     def inserted(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
         self.rows += len(rows)
+        self._standing.update(row.id for row in rows)
+
+    def removed(self, at: Moment, ids: tuple[bytes, ...]) -> None:
+        self._standing.difference_update(ids)
+
+    def restored(self, at: Moment, true: tuple[bytes, ...], false: tuple[bytes, ...]) -> None:
+        self._standing = set(true)
 
     def close(self, at: Moment) -> None:
         """While nothing goes wrong one member writes each row, and few batches look again."""

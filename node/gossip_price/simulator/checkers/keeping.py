@@ -1,7 +1,7 @@
 """3. Nothing proven at an honest node that lives on, or returns with its disk, is lost.
 
-What an old backup took away again is excepted until the audit exists; `survives_restore` says
-whether it does.
+Whatever became of the table: once the database has answered long enough, every such price stands
+there truly, exactly once, and what was false stands in quarantine. Nobody puts a true row there.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from gossip_price.simulator.facts import Moment, Row, Told
 
 
 class KeepingChecker(Checker):
-    """Holds each node to what it called proven, until it stands in the table."""
+    """Holds each node to what it called proven, until it stands in the table, and truly."""
 
     name = "keeping"
-    survives_restore = False
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         self._stored: set[bytes] = set()
-        self._removed: set[bytes] = set()
+        #: Ids under which somebody's false row stands; foreign ones name an unknown epoch.
+        self._false: set[bytes] = set()
+        self._foreign: set[bytes] = set()
         self._rounds: dict[tuple[str, int], bytes] = {}
         #: By node: what it called proven, and whether its disk took records then.
         self._proven: dict[int, dict[bytes, tuple[str, int, bool]]] = {}
@@ -59,8 +60,9 @@ class KeepingChecker(Checker):
             law = self.law_by_epoch.get(claim.epoch)
             if row.id in self._stored:
                 self.blame(at, node, f"stored {row.id.hex()[:8]} twice")
+            if row.id in self._false:
+                self.blame(at, node, f"stored {row.id.hex()[:8]} where a false row stands")
             self._stored.add(row.id)
-            self._removed.discard(row.id)
             if law is None or law.every_node:
                 continue
             first = self._rounds.setdefault((claim.pair, claim.round), row.id)
@@ -72,10 +74,32 @@ class KeepingChecker(Checker):
 
     def removed(self, at: Moment, ids: tuple[bytes, ...]) -> None:
         self._stored.difference_update(ids)
-        self._removed.update(ids)
+
+    def restored(self, at: Moment, true: tuple[bytes, ...], false: tuple[bytes, ...]) -> None:
+        self._stored = set(true)
+        self._false = set(false)
+
+    def falsified(self, at: Moment, id_: bytes, *, is_foreign: bool) -> None:
+        self._stored.discard(id_)
+        self._false.add(id_)
+        if is_foreign:
+            self._foreign.add(id_)
+
+    def corrected(
+        self, at: Moment, node: int, moved: tuple[bytes, ...], put: tuple[bytes, ...]
+    ) -> None:
+        for id_ in moved:
+            if id_ in self._stored:
+                self.blame(at, node, f"put the true row {id_.hex()[:8]} into quarantine")
+            if id_ in self._proven.get(node, {}) and id_ not in put:
+                self.blame(at, node, f"left the place of {id_.hex()[:8]} empty")
+            if id_ in self._foreign:
+                self.blame(at, node, f"judged {id_.hex()[:8]}, of an epoch that it does not know")
+            self._stored.discard(id_)
+            self._false.discard(id_)
 
     def is_content(self) -> bool:
-        return not self._find_missing()
+        return not self._find_missing() and not self._find_false()
 
     def close(self, at: Moment) -> None:
         for id_, (node, pair, round_) in self._find_missing().items():
@@ -84,11 +108,17 @@ class KeepingChecker(Checker):
                 round_=round_,
             )  # fmt: skip
 
+        for id_ in sorted(self._find_false()):
+            self.blame(at, -1, f"a false row still stands under {id_.hex()[:8]}")
+
+    def _find_false(self) -> set[bytes]:
+        """Return the false rows that an honest member should have found; there must be one."""
+        return self._false - self._foreign if self._here - self.liars else set()
+
     def _find_missing(self) -> dict[bytes, tuple[int, str, int]]:
-        excepted = set() if self.survives_restore else self._removed
         return {
             id_: (node, pair, round_)
             for node in sorted(self._here - self.liars)
             for id_, (pair, round_, _) in self._proven[node].items()
-            if id_ not in self._stored and id_ not in excepted
+            if id_ not in self._stored
         }

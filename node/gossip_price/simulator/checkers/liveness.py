@@ -41,7 +41,10 @@ class LivenessChecker(Checker):
         super().__init__(setting)
         self._began_ms: int | None = None
         self._disturbances: list[tuple[int, int, str, frozenset[int]]] = []
+        #: Rows that the database's owner refuses.
+        self._poisoned: set[bytes] = set()
         self._stored_ms: dict[tuple[str, int], int] = {}
+        self._ids_stored_ms: dict[bytes, int] = {}
         self._proven: dict[tuple[str, int], int] = {}
         self._signers: dict[tuple[str, int], dict[bytes, set[bytes]]] = {}
         self._node_by_address = {address: i for i, address in enumerate(setting.addresses)}
@@ -54,6 +57,9 @@ class LivenessChecker(Checker):
     def disturbed(self, start_ms: int, end_ms: int, kind: str, nodes: tuple[int, ...]) -> None:
         touched = frozenset(nodes or range(len(self.setting.peers)))
         self._disturbances.append((start_ms, end_ms, kind, touched))
+
+    def poisoned(self, at: Moment, ids: tuple[bytes, ...]) -> None:
+        self._poisoned.update(ids)
 
     def published(self, at: Moment, node: int, data: bytes) -> None:
         for heard in self.evidence.read(data):
@@ -68,6 +74,7 @@ class LivenessChecker(Checker):
 
     def inserted(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
         for row in rows:
+            self._ids_stored_ms.setdefault(row.id, at.true_ms)
             self._stored_ms.setdefault((row.claim.pair, row.claim.round), at.true_ms)
 
     def close(self, at: Moment) -> None:
@@ -79,6 +86,8 @@ class LivenessChecker(Checker):
                 continue
             promised += 1
             key = (pair, round_)
+            if self._poisoned & self._signers.get(key, {}).keys() and not law.every_node:
+                continue  # the only row of its round, and the database refuses it
             if key not in self._proven:
                 if self._is_split(law, key):
                     split += 1
@@ -96,6 +105,21 @@ class LivenessChecker(Checker):
                 late = "not" if stored_ms is None else f"{stored_ms - round_ * 1000} ms after"
                 self.blame(at, -1, f"stored {late}, bound {bound_ms} ms", pair=pair, round_=round_)
         self.counts = Counts(rounds, promised, stored, split, slowest_ms)
+
+        if not self._disturbances and not self.liars:
+            self._judge_company(at)
+
+    def _judge_company(self, at: Moment) -> None:
+        """While nothing else goes wrong, no row waits for another that the database refuses."""
+        for (pair, round_), signers in self._signers.items():
+            law = self.get_law(round_)
+            if law is None:
+                continue
+            bound_ms = round_ * 1000 + compute_bound_ms(law)
+            for id_, who in signers.items():
+                stored_ms = self._ids_stored_ms.get(id_, at.true_ms)
+                if len(who) >= law.quorum and id_ not in self._poisoned and stored_ms > bound_ms:
+                    self.blame(at, -1, f"{id_.hex()[:8]} was stored late", pair=pair, round_=round_)
 
     def _list_rounds(self, began_s: int, end_s: int) -> list[tuple[Law, str, int]]:
         """Return the rounds that began after the beginning and ended well before the end."""

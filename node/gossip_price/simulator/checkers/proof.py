@@ -1,4 +1,7 @@
-"""1. Every stored row has a quorum of distinct roster signers over exactly its content."""
+"""1. Every stored row has a quorum of distinct roster signers over exactly its content.
+
+Proven anew as it enters the table, and at the end as it stands there, late signatures with it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from gossip_price.simulator.facts import Moment, Row
 
 
 class ProofChecker(Checker):
-    """Proves each row anew as it enters the table."""
+    """Proves each row by its own arithmetic."""
 
     name = "proof"
 
@@ -21,13 +24,29 @@ class ProofChecker(Checker):
                 self.blame(at, node, f"stored {row.id.hex()[:8]}: {problem}", pair=claim.pair,
                            round_=claim.round)  # fmt: skip
 
+    def stood(self, at: Moment, rows: tuple[Row, ...], late: tuple[Row, ...]) -> None:
+        for row in rows:
+            problem = self._find_problem(row)
+            if problem is not None:
+                self.blame(at, -1, f"{row.id.hex()[:8]} stands there: {problem}")
+        for row in late:
+            law = self.law_by_epoch[row.claim.epoch]
+            for address, signature in row.signatures:
+                is_good = self.evidence.find_signer(row.id, signature) == address
+                if not is_good or address not in law.addresses:
+                    self.blame(at, -1, f"a late signature of {row.id.hex()[:8]} is none")
+
     def _find_problem(self, row: Row) -> str | None:
         claim = row.claim
         law = self.law_by_epoch.get(claim.epoch)
         if law is None:
             return "of an epoch that nobody made"
-        if self.get_law(claim.round) is not law:
-            return "of an epoch that was not in force for its round"
+        if claim.round < law.start:
+            return "of an epoch that had not begun in its round"
+        in_force = self.get_law(claim.round)
+        # A quorum that has not heard of the newest epoch may sign; one of two before cannot be.
+        if in_force is not None and self.laws.index(in_force) - self.laws.index(law) > 1:
+            return "of an epoch that was left for good before its round"
         if self.evidence.compute_id(claim) != row.id:
             return "its id is not the hash of its content"
         if claim.round != claim.observed_at - claim.observed_at % law.interval:

@@ -22,6 +22,8 @@ class SettlingChecker(Checker):
         super().__init__(setting)
         #: Node → id → signer → when it was first known there, by its own monotonic clock.
         self._first_ms: dict[int, dict[bytes, dict[bytes, int]]] = {}
+        #: What stood in the table once has settled: the audit may put it back at any time.
+        self._stored: set[bytes] = set()
 
     def began(self, at: Moment, node: int, *, lost_volume: bool) -> None:
         kept = {} if lost_volume else self._first_ms.get(node, {})
@@ -46,10 +48,13 @@ class SettlingChecker(Checker):
         if len(ids) > _REMEMBERED:
             del ids[next(iter(ids))]
 
+    def inserted(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
+        self._stored.update(row.id for row in rows)
+
     def asked_to_write(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
         for row in rows:
             law = self.law_by_epoch.get(row.claim.epoch)
-            if law is None:
+            if law is None or row.id in self._stored:
                 continue
             known = self._first_ms[node].get(row.id, {})
             times = sorted(known[signer] for signer, _ in row.signatures if signer in known)

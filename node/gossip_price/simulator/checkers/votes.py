@@ -7,7 +7,7 @@ loses its volume has a clock within the skew (`docs/simulator.md`).
 from __future__ import annotations
 
 from gossip_price.simulator.checkers.checker import Checker, Setting
-from gossip_price.simulator.facts import Claim, Moment
+from gossip_price.simulator.facts import Claim, Law, Moment, Told
 
 
 class VotesChecker(Checker):
@@ -24,11 +24,20 @@ class VotesChecker(Checker):
         #: (pair, round) → id → who has signed it, by what was sent.
         self._signers: dict[tuple[str, int], dict[bytes, set[bytes]]] = {}
         self._highest: dict[int, int] = {}
+        #: The newest epoch that each node has said to know.
+        self._known: dict[int, Law] = {}
         self._seen: dict[tuple[int, str, int], list[int]] = {}
 
     def began(self, at: Moment, node: int, *, lost_volume: bool) -> None:
         if lost_volume:
             self._highest.pop(node, None)
+            self._known.pop(node, None)
+
+    def told(self, at: Moment, node: int, told: Told) -> None:
+        law = self.law_by_epoch.get(told.id) if told.kind == "epoch_known" else None
+        known = self._known.get(node)
+        if law is not None and (known is None or law.start > known.start):
+            self._known[node] = law
 
     def turned(self, at: Moment, node: int) -> None:
         wall_s = at.wall_ms // 1000
@@ -65,7 +74,7 @@ class VotesChecker(Checker):
             signers.setdefault(heard.id, set()).update(
                 signer for signer in heard.signers if signer in law.addresses
             )
-            proven = [i for i, who in signers.items() if len(who) >= law.quorum]
+            proven = [i for i, who in signers.items() if len(who) >= self._get_quorum(i)]
             if len(proven) > 1 and not law.every_node:
                 self.blame(
                     at, node, f"two proven reports: {', '.join(i.hex()[:8] for i in proven)}",
@@ -78,8 +87,19 @@ class VotesChecker(Checker):
             if unexplained is not None:
                 self._judge(unexplained, node, heard.id, heard.claim)
 
+    def _get_quorum(self, id_: bytes) -> int:
+        return self.law_by_epoch[self._claims[id_].epoch].quorum
+
     def _learn(self, id_: bytes, claim: Claim) -> None:
         self._claims.setdefault(id_, claim)
+
+    def _find_in_force(self, node: int, round_: int) -> Law | None:
+        """Return the epoch in force for a round, by what the node has said to know."""
+        known = self._known.get(node)
+        if known is None:
+            return None
+        heard_of = [law for law in self.laws if law.start <= known.start]
+        return next((law for law in reversed(heard_of) if law.start <= round_), None)
 
     def _judge(self, at: Moment, node: int, id_: bytes, claim: Claim) -> None:
         law = self.law_by_epoch.get(claim.epoch)
@@ -92,6 +112,11 @@ class VotesChecker(Checker):
         def blame(text: str) -> None:
             self.blame(at, node, f"{text} ({id_.hex()[:8]})", pair=claim.pair, round_=claim.round)
 
+        in_force = self._find_in_force(node, claim.round)
+        if in_force is not None and law.start < in_force.start:
+            blame("signed in an epoch that it knew not to be in force")
+        if law.protocol not in self.setting.protocols[node]:
+            blame(f"signed in an epoch of protocol {law.protocol}, which it does not know")
         if first != id_:
             blame(f"signed a second report beside {first.hex()[:8]}")
         if claim.round < self._highest.get(node, 0) - law.interval:

@@ -1,0 +1,125 @@
+"""8. Agreement: in the end all honest members that live know the same proven reports and signers.
+
+Of closed rounds, as `docs/protocol.md` defines them. What a node knows is read from its journal,
+what it says it knows from the roots in its heartbeats, and a root is computed here once more from
+the journal, with no code of the core.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any, Final
+
+import msgspec
+
+from gossip_price.simulator.checkers.checker import Checker, Setting
+from gossip_price.simulator.facts import Moment
+
+_DAY_S: Final = 86_400
+_LEAF_MAX: Final = 16
+_DOMAIN: Final = b"gossip-price tree 1"
+_decode = msgspec.msgpack.Decoder().decode
+
+Known = dict[bytes, tuple[int, frozenset[int]]]
+"""Round and signers (by index) of each proven report, by its id."""
+
+
+class AgreementChecker(Checker):
+    """Compares journals with each other, and each with its node's newest heartbeat."""
+
+    name = "agreement"
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self._known: dict[int, Known] = {}
+        self._roots: dict[int, tuple[int, dict[int, bytes]]] = {}
+        self._here: set[int] = set()
+        self._looked: Moment | None = None
+
+    def began(self, at: Moment, node: int, *, lost_volume: bool) -> None:
+        self._here.add(node)
+
+    def ended(self, at: Moment, node: int) -> None:
+        self._here.discard(node)
+        self._roots.pop(node, None)
+
+    def published(self, at: Moment, node: int, data: bytes) -> None:
+        if node in self.liars:
+            return
+        for beat in _decode(data)[3]:
+            self._roots[node] = _read_roots(beat[8])
+
+    def inspected(self, at: Moment, node: int, machine: object, journal: Any) -> None:
+        self._looked = at
+        self._known[node] = {
+            id_: (
+                record.entry.report.round,
+                frozenset(signature.member for signature in record.entry.signatures),
+            )
+            for id_, record in journal.proven.items()
+        }
+
+    def is_content(self) -> bool:
+        return self._find_difference() is None
+
+    def close(self, at: Moment) -> None:
+        difference = self._find_difference()
+        if difference is not None:
+            self.blame(at, *difference)
+
+    def _find_difference(self) -> tuple[int, str] | None:
+        """Return a node and in what it differs from the first one, or from what it says."""
+        members = [
+            index for index in sorted(self._here - self.liars)
+            if self.setting.addresses[index] in self.laws[-1].addresses and index in self._known
+        ]  # fmt: skip
+        if self._looked is None or not members:
+            return None
+        cut = self._compute_cut(self._looked.true_ms // 1000)
+        first = {id_: known for id_, known in self._known[members[0]].items() if known[0] < cut}
+        for index in members:
+            known = {id_: one for id_, one in self._known[index].items() if one[0] < cut}
+            lacking = [id_ for id_ in sorted(known.keys() | first.keys())
+                       if known.get(id_) != first.get(id_)]  # fmt: skip
+            if lacking:
+                return index, f"{len(lacking)} closed reports differ, as {lacking[0].hex()[:8]}"
+            # Heartbeats that were signed before the last look may be of an earlier cut.
+            said_cut, said = self._roots.get(index, (cut, {}))
+            if said and said_cut == cut and said != _compute_roots(known):
+                return index, "its heartbeats name other roots than its journal gives"
+        return None
+
+    def _compute_cut(self, unix_s: int) -> int:
+        law = self.get_law(unix_s) or self.laws[0]
+        return max(0, unix_s - law.interval - law.skew - law.settle_cap) // 300 * 300
+
+
+def _read_roots(data: bytes) -> tuple[int, dict[int, bytes]]:
+    days = range(8, len(data), 40)
+    return int.from_bytes(data[:8], "big"), {
+        int.from_bytes(data[at : at + 4], "big"): data[at + 8 : at + 40] for at in days
+    }
+
+
+def _compute_roots(known: Known) -> dict[int, bytes]:
+    by_day: dict[int, dict[bytes, bytes]] = {}
+    for id_, (round_, signers) in known.items():
+        bits = sum(1 << member for member in signers)
+        bitmap = bits.to_bytes((bits.bit_length() + 7) // 8, "little")
+        by_day.setdefault(round_ // _DAY_S, {})[id_] = bytes([len(bitmap)]) + bitmap
+    newest = sorted(by_day)[-7:]
+    return {day: _compute_hash(sorted(by_day[day].items()), 0) for day in newest}
+
+
+def _compute_hash(items: list[tuple[bytes, bytes]], depth: int) -> bytes:
+    if len(items) <= _LEAF_MAX:
+        data = b"\x00" + b"".join(id_ + bitmap for id_, bitmap in items)
+    else:
+        there, hashes = 0, b""
+        for digit in range(16):
+            part = [item for item in items if int(item[0].hex()[depth], 16) == digit]
+            if part:
+                there |= 1 << digit
+                hashes += _compute_hash(part, depth + 1)
+        data = b"\x01" + there.to_bytes(2, "big") + hashes
+    return blake2b(_DOMAIN + data, digest_size=32).digest()

@@ -103,12 +103,16 @@ async def _watch(settings: Settings, workers: Workers, stop: asyncio.Event) -> N
     configure(kopf_settings, all_namespaces=not settings.namespaces)
 
     def take_signals() -> None:
-        # After kopf has taken them for itself: the lease has to be given back first.
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
+    def note_start() -> None:
+        # kopf takes the signals for itself in the moment after this; but ours is the end, in
+        # which the lease is given back first.
+        asyncio.get_running_loop().call_later(0.1, take_signals)
+
     await kopf.operator(
-        registry=make_registry(workers.mark, take_signals),
+        registry=make_registry(workers.mark, note_start),
         settings=kopf_settings,
         standalone=True,
         clusterwide=not settings.namespaces,

@@ -127,7 +127,7 @@ async def _watch(settings: Settings, workers: Workers) -> None:
             stop.set()
             await asyncio.wait([watching], timeout=_KOPF_END_S)
             raise
-        except Exception:  # noqa: BLE001 - the supervising edge: kopf's own errors are many
+        except Exception:
             log.warning("the watches broke, begun anew in %.0f s", pause_s, exc_info=True)
         is_young = loop.time() - started_s < _PAUSE_MAX_S
         await asyncio.sleep(pause_s * (1 + random.random()))  # noqa: S311 - no secret

@@ -37,6 +37,7 @@ async def test_a_rollout_that_gets_stuck_stops_and_goes_on_when_mended(
     await api.create("pricenetworks", make_network())
     await wait_ready(cluster, api)
     kubelet.started.clear()
+    kubelet.active_history.clear()
     # The migration's Job has the image too; this one runs, and only the nodes do not start.
     kubelet.broken_jobs = False
     await api.change("pricenetworks", "eth", {"spec": {"nodes": {"image": BROKEN}}})
@@ -78,7 +79,8 @@ async def test_what_nodes_can_reload_restarts_nobody(
     await api.create("pricenetworks", make_network(interval="2s"))
     await wait_ready(cluster, api)
     kubelet.started.clear()
-    change = {"spec": {"price": {"interval": "4s", "maxDeviation": "2%"}, "pairs": ["BTC-USD"]}}
+    price = {"interval": "4s", "maxDeviation": "2%"}
+    change = {"spec": {"price": price, "pairs": [{"name": "BTC-USD"}]}}
     await api.change("pricenetworks", "eth", change)
     network = await wait_ready(cluster, api, timeout_s=90)
     assert network["status"]["epoch"]["number"] >= 2

@@ -200,6 +200,7 @@ def test_shrinking_deactivates_then_drains_then_disconnects_and_deletes() -> Non
     assert leaving.member not in second.members
     assert leaving.peer_id in plan.file.peers.admitted
     assert (plan.remove, plan.keep) == ((), (0, 1, 2, 3, 4))
+    assert "NodeLeaving" in reasons(make_plan(desired, observed, second.start - 1))
     at = second.start + 10
     plan, observed = settle_plan(desired, observed, at)
     assert (plan.remove, reasons(plan)) == ((), ["NodeDraining"])

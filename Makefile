@@ -4,7 +4,7 @@
 # PYTHON=… names the interpreter that .venv is made with (3.11 to 3.13).
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kube sim mutants lint bench bench-catchup docs manifests clean
+.PHONY: help run test test-kube faults sim mutants lint bench bench-catchup docs manifests clean
 .DELETE_ON_ERROR:
 
 ARGS ?=
@@ -22,6 +22,10 @@ run: .venv/.ready ## run a whole network here: bootstrap, 4 nodes, Postgres (Ctr
 
 test: .venv/.ready ## every test that needs no cluster
 	@exec .venv/bin/python -m pytest $(ARGS)
+
+faults: .venv/.ready ## real processes, libp2p and Postgres through bad days (root; 10 minutes)
+	@scripts/check-fault-tools
+	@exec .venv/bin/python tests/faults/run_all.py $(ARGS)
 
 test-kube: .venv/.ready ## the operator on a real API server (needs KUBEBUILDER_ASSETS)
 	@exec .venv/bin/python -m pytest tests/kube $(ARGS)

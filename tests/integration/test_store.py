@@ -349,6 +349,39 @@ async def test_an_idle_connection_is_asked_whether_it_lives(
     assert told.news.empty()
 
 
+async def test_a_connection_lost_after_it_was_asked_is_made_again(
+    postgres_url: str, sql: asyncpg.Connection, open_store: Open
+) -> None:
+    """The question must not end the watch: it once did, and the store never came back."""
+    store, told = await open_store(postgres_url, probe_s=0.01)
+    await told.next()
+    for _ in range(3):
+        before = await _read_state_change(sql)
+        await _poll(sql, f"SELECT state_change > $1 {_OURS}", before)
+    await _cut(sql)
+    assert (await told.next())[0] == "down"
+    assert (await told.next())[0] == "up"
+    assert len(await store.insert(NETWORK.rows(1))) == 1
+
+
+async def test_a_watch_that_fails_in_a_way_of_its_own_costs_the_connection_and_no_more(
+    postgres_url: str, open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, failures = PostgresStore._watch, [AttributeError("a bug of ours")]
+
+    async def fail_once(store: PostgresStore, connection: Any) -> str:
+        if failures:
+            raise failures.pop()
+        return await watch(store, connection)
+
+    monkeypatch.setattr(PostgresStore, "_watch", fail_once)
+    store, told = await open_store(postgres_url)
+    assert (await told.next())[0] == "up"
+    assert await told.next() == ("down", "a bug of ours")
+    assert (await told.next())[0] == "up"
+    assert len(await store.insert(NETWORK.rows(1))) == 1
+
+
 async def test_a_server_that_froze_without_a_word_is_noticed(
     postgres_url: str, sql: asyncpg.Connection, open_store: Open
 ) -> None:

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from gossip_price.network.document import Mode
 from gossip_price.simulator.faults import KINDS
-from gossip_price.simulator.mutants import MUTANTS, Catch, catch
+from gossip_price.simulator.mutants import MUTANTS, catch
 from gossip_price.simulator.plan import Options, Plan, make_plan
 from gossip_price.simulator.run import Outcome, run_plan
 from gossip_price.simulator.timeline import Timeline, render_plan, render_violation, shrink
@@ -206,16 +206,20 @@ def _run_mutants(console: Console, jobs: int) -> int:
     table = Table("deliberate bug", "must be caught by", "seeds", "caught by")
     missed = 0
     with get_context("spawn").Pool(jobs) as pool:
-        for caught in pool.imap(_catch, range(len(MUTANTS))):
-            missed += caught.outcome is None
-            seeds = str(caught.seeds) if caught.outcome else f"not in {caught.seeds}"
-            table.add_row(
-                caught.mutant.name, caught.mutant.checker, seeds, ", ".join(caught.caught_by)
-            )
-            console.print(f"{caught.mutant.name}: {seeds}", highlight=False)
+        found = pool.imap(_catch, range(len(MUTANTS)))
+        for mutant, (seeds_tried, caught_by) in zip(MUTANTS, found, strict=True):
+            missed += not caught_by
+            seeds = str(seeds_tried) if caught_by else f"not in {seeds_tried}"
+            table.add_row(mutant.name, mutant.checker, seeds, ", ".join(caught_by))
+            console.print(f"{mutant.name}: {seeds}", highlight=False)
     console.print(table)
     return BROKEN if missed else HELD
 
 
-def _catch(index: int) -> Catch:
-    return catch(MUTANTS[index], _MUTANT_SEEDS_MAX)
+def _catch(index: int) -> tuple[int, tuple[str, ...]]:
+    """Return how many seeds a bug took and who caught it: what can leave a process.
+
+    A bug itself cannot, nor what it came of.
+    """
+    caught = catch(MUTANTS[index], _MUTANT_SEEDS_MAX)
+    return caught.seeds, caught.caught_by

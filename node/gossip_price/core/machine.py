@@ -33,24 +33,18 @@ from gossip_price.core.limits import (
     CLOCK_STEP_MS,
     HEAL_PATIENCE_MS,
     HEAL_SPREAD,
-    HEARTBEAT_LOUD_MS,
-    HEARTBEAT_MS,
     JOURNAL_AGE_S,
     JOURNAL_RETRY_MS,
     OBSERVE_JITTER_MS,
     OBSERVE_MAX_MS,
     OPEN_IDS_MAX,
     RECENT_MAX,
-    ROUND_GRACE_MS,
     VARIANTS_MAX,
     WAITING_MAX,
 )
 from gossip_price.core.outbox import Outbox
-from gossip_price.core.presence import (
-    Presence,
-    compute_heartbeat_interval_ms,
-    compute_quiet_interval_ms,
-)
+from gossip_price.core.presence import Presence, compute_heartbeat_interval_ms
+from gossip_price.core.pulse import Pulse
 from gossip_price.core.questions import (
     Want,
     WantNodes,
@@ -63,15 +57,15 @@ from gossip_price.core.questions import (
 )
 from gossip_price.core.quorum import Tally
 from gossip_price.core.rounds import (
+    Round,
+    compute_close_ms,
     compute_jitter_ms,
-    get_rank_time_ms,
     is_over,
     is_too_early,
     list_vote_keys,
-    order_proposers,
 )
 from gossip_price.core.rows import LateSignature
-from gossip_price.core.types import Entry, Now, Observation, Report, Signature, StoredRow
+from gossip_price.core.types import Entry, Now, Report, Signature, StoredRow
 from gossip_price.core.wire import (
     VERSION_CHARS_MAX,
     Heartbeat,
@@ -111,28 +105,6 @@ class _Reply(NamedTuple):
     token: int
     peer: str
     ids: tuple[bytes, ...]
-
-
-class _Round:
-    """What we know of one round of one pair."""
-
-    def __init__(self, document: Document, pair: str, start: int) -> None:
-        self.document = document
-        self.pair = pair
-        self.start = start
-        self.order = order_proposers(document, pair, start)
-        self.tallies: dict[bytes, Tally] = {}
-        self.undecided: dict[bytes, None] = {}
-        self.observation: Observation | None = None
-        self.observe_wall_ms: int | None = None
-        self.fetching = False
-        self.fetches = 0
-        self.may_propose = False
-        self.is_expected = False
-
-    def get_rank_time_ms(self, proposer: bytes) -> int:
-        """Return the wall time from which a proposal of this member may be signed."""
-        return get_rank_time_ms(self.document, self.start, self.order.index(proposer))
 
 
 class Machine:
@@ -176,7 +148,9 @@ class Machine:
         self._highest = remembered.highest_round
         self._entered: int | None = None
         self._entered_mono_ms = now.mono_ms
-        self._rounds: dict[tuple[str, int], _Round] = {}
+        self._rounds: dict[tuple[str, int], Round] = {}
+        #: Rounds are looked at from this wall time on; at once (0) when they may have changed.
+        self._round_due_ms = 0
         self._tallies: dict[bytes, Tally] = {}
         self._votes: dict[str, ev.Vote] = {}
         self._unsigned_votes: dict[bytes, ev.Vote] = {}
@@ -200,8 +174,7 @@ class Machine:
         self._audit = Audit(me, self._writing, self._is_unsettled, protocols)
         self._store_trouble = ""
         self._sequence = 0
-        self._beat_ms = self._quiet_ms = now.mono_ms + HEARTBEAT_MS // 5
-        self._loud_until_ms = now.mono_ms + HEARTBEAT_LOUD_MS
+        self._pulse = Pulse(now.mono_ms)
         #: Reports that may still need signatures of others: not settled, not given up.
         self._unsettled: set[bytes] = set()
         self._forget_ms = now.mono_ms
@@ -263,8 +236,8 @@ class Machine:
         """Return the monotonic time at which a Tick is due, if nothing happens before."""
         offset = now.wall_ms - now.mono_ms
         deadlines = (
-            self._get_beat_deadline_ms(),
-            self._get_round_deadline_ms(now) - offset,
+            self._pulse.get_deadline_ms(is_quiet=not self._unsettled),
+            self._round_due_ms - offset,
             self._outbox.deadline_ms,
             self._writing.get_deadline_ms(),
             self._audit.get_deadline_ms(is_free=self._may_audit(now)),
@@ -280,6 +253,9 @@ class Machine:
     def step(self, event: ev.Event, now: Now) -> list[Effect]:  # noqa: PLR0912  # a table of events
         """Advance by one event; return what shall be done."""
         self._process_clock(now)
+        # Most of what comes is heartbeats, which tell of no round.
+        if not isinstance(event, ev.Received | ev.Tick):
+            self._round_due_ms = 0
         match event:
             case ev.Received():
                 self._process_message(event, now)
@@ -330,12 +306,8 @@ class Machine:
 
     def _advance(self, now: Now) -> None:
         """Do whatever is due."""
-        self._enter_round(now)
-        for round_ in list(self._rounds.values()):
-            self._observe(round_, now)
-            self._propose(round_, now)
-            self._decide_undecided(round_, now)
-            self._close(round_, now)
+        if now.wall_ms >= self._round_due_ms:
+            self._look_at_rounds(now)
         self._heal(now)
         self._catch_up(now)
         self._settle(now)
@@ -351,6 +323,15 @@ class Machine:
         if self._outbox.deadline_ms is not None and now.mono_ms >= self._outbox.deadline_ms:
             self._publish(now)
 
+    def _look_at_rounds(self, now: Now) -> None:
+        self._enter_round(now)
+        for round_ in list(self._rounds.values()):
+            self._observe(round_, now)
+            self._propose(round_, now)
+            self._decide_undecided(round_, now)
+            self._close(round_, now)
+        self._round_due_ms = self._compute_round_due_ms(now)
+
     # --- time ---------------------------------------------------------------------------------
 
     def _process_clock(self, now: Now) -> None:
@@ -358,6 +339,7 @@ class Machine:
         moved = offset - self._clock_offset_ms
         if abs(moved) >= CLOCK_STEP_MS:
             self._note(NoteKind.CLOCK_STEPPED, ms=moved)
+            self._round_due_ms = 0
         self._clock_offset_ms = offset
 
     def _enter_round(self, now: Now) -> None:
@@ -406,30 +388,21 @@ class Machine:
         self._healing.forget_all_but(peers)
         self._catchup.forget_all_but(peers)
 
-    def _get_round(self, document: Document, pair: str, start: int) -> _Round:
+    def _get_round(self, document: Document, pair: str, start: int) -> Round:
         round_ = self._rounds.get((pair, start))
         if round_ is None:
-            round_ = self._rounds[pair, start] = _Round(document, pair, start)
+            round_ = self._rounds[pair, start] = Round(document, pair, start)
         return round_
 
-    def _get_round_deadline_ms(self, now: Now) -> int:
-        """Return the wall time at which a round needs a look."""
+    def _compute_round_due_ms(self, now: Now) -> int:
+        """Return the wall time at which a round needs a look, whatever happens before."""
         document = self._chain.get_in_force(now.wall_ms // 1000)
         if document is None:
             return self._chain.documents[0].start * 1000
         start = document.get_round(now.wall_ms // 1000)
         deadline = (start + document.interval) * 1000
-        for round_ in self._rounds.values():
-            deadline = min(deadline, _get_close_ms(round_))
-            if round_.observe_wall_ms is not None and not round_.fetches:
-                deadline = min(deadline, round_.observe_wall_ms)
-            if round_.may_propose and round_.observation is not None:
-                deadline = min(deadline, round_.get_rank_time_ms(self._me))
-            for id_ in round_.undecided:
-                rank_ms = round_.get_rank_time_ms(round_.tallies[id_].report.proposer)
-                if rank_ms > now.wall_ms:
-                    deadline = min(deadline, rank_ms)
-        return deadline
+        dues = (round_.compute_due_ms(self._me, now) for round_ in self._rounds.values())
+        return min(deadline, min(dues, default=deadline))
 
     # --- epochs -------------------------------------------------------------------------------
 
@@ -462,7 +435,7 @@ class Machine:
             if round_.start >= news[0].start:
                 self._rebind(round_)
 
-    def _rebind(self, round_: _Round) -> None:
+    def _rebind(self, round_: Round) -> None:
         """Give up a round that we began under an epoch not in force for it; see it as it is.
 
         What is proven is kept, votes bind us as before, and what we saw is still what we saw.
@@ -481,13 +454,13 @@ class Machine:
 
     # --- observe ------------------------------------------------------------------------------
 
-    def _observe(self, round_: _Round, now: Now) -> None:
+    def _observe(self, round_: Round, now: Now) -> None:
         """Fetch once at the round's start, so that members compare prices of one moment."""
         if round_.observe_wall_ms is None or round_.fetches or now.wall_ms < round_.observe_wall_ms:
             return
         self._fetch(round_)
 
-    def _fetch(self, round_: _Round) -> None:
+    def _fetch(self, round_: Round) -> None:
         document = round_.document
         round_.fetching = True
         round_.fetches += 1
@@ -528,7 +501,7 @@ class Machine:
 
     # --- propose ------------------------------------------------------------------------------
 
-    def _propose(self, round_: _Round, now: Now) -> None:
+    def _propose(self, round_: Round, now: Now) -> None:
         """Propose our observation when our rank's time has come and we have signed nothing."""
         observation = round_.observation
         if not round_.may_propose or observation is None:
@@ -552,12 +525,12 @@ class Machine:
         self._add_tally(round_, Tally(id_, report, document), now)
         self._vote(round_, id_, report)
 
-    def _find_votes(self, round_: _Round, proposer: bytes) -> list[ev.Vote]:
+    def _find_votes(self, round_: Round, proposer: bytes) -> list[ev.Vote]:
         """Return what binds us already where we are to vote for a report of `proposer`."""
         given = (round_.document, self._chain, round_.pair, round_.start, proposer)
         return [self._votes[key] for key in list_vote_keys(*given) if key in self._votes]
 
-    def _find_signing_obstacle(self, round_: _Round, now: Now) -> str | None:
+    def _find_signing_obstacle(self, round_: Round, now: Now) -> str | None:
         """Say why we may sign nothing at all of this round now; None if we may."""
         document, start = round_.document, round_.start
         if self._closing:
@@ -575,7 +548,7 @@ class Machine:
             return "journal"
         return None
 
-    def _is_closed(self, round_: _Round, now: Now) -> bool:
+    def _is_closed(self, round_: Round, now: Now) -> bool:
         """Tell whether our clock has left the round, counted on the clock that never steps."""
         if round_.start + round_.document.interval > self._highest:
             return False
@@ -583,7 +556,7 @@ class Machine:
             return True
         return now.mono_ms - self._entered_mono_ms > round_.document.skew * 1000
 
-    def _vote(self, round_: _Round, id_: bytes, report: Report) -> None:
+    def _vote(self, round_: Round, id_: bytes, report: Report) -> None:
         """Bind ourselves to this report; the engine journals the vote before it signs."""
         given = (round_.document, self._chain, round_.pair, round_.start, report.proposer)
         key = list_vote_keys(*given)[0]
@@ -615,7 +588,7 @@ class Machine:
 
     # --- check, then sign ---------------------------------------------------------------------
 
-    def _decide_undecided(self, round_: _Round, now: Now) -> None:
+    def _decide_undecided(self, round_: Round, now: Now) -> None:
         # Lower ranks first, whichever came first: fewer votes split.
         waiting = [round_.tallies[id_] for id_ in round_.undecided]
         for tally in sorted(waiting, key=lambda other: round_.order.index(other.report.proposer)):
@@ -629,7 +602,7 @@ class Machine:
             elif reason not in ("signed", "listener"):
                 self._note_tally(NoteKind.WITHHELD, tally, reason=reason)
 
-    def _decide(self, round_: _Round, tally: Tally, now: Now) -> tuple[_Decision, str]:
+    def _decide(self, round_: Round, tally: Tally, now: Now) -> tuple[_Decision, str]:
         """Decide whether to sign a report that the doorkeeper let in."""
         report = tally.report
         own_index = round_.document.index_by_address.get(self._me)
@@ -716,6 +689,7 @@ class Machine:
         return not rejected
 
     def _process_entry(self, entry: Entry, now: Now) -> Verdict:
+        self._round_due_ms = 0
         report = entry.report
         document = self._chain.find(report.epoch)
         # [ignore] what its signatures stand for is told by rules that we do not know
@@ -757,7 +731,7 @@ class Machine:
     def _take_in(self, tally: Tally, now: Now) -> None:
         """Keep what the doorkeeper let in, where it belongs."""
         document, report = tally.document, tally.report
-        is_past = now.wall_ms >= _compute_close_ms(document, report.round)
+        is_past = now.wall_ms >= compute_close_ms(document, report.round)
         if is_past and (report.pair, report.round) not in self._rounds:
             # Proven, of a round that was given up long ago: nothing of it is signed or awaited.
             self._tallies[tally.id] = tally
@@ -766,7 +740,7 @@ class Machine:
         else:
             self._add_foreign(tally, now)
 
-    def _add_tally(self, round_: _Round, tally: Tally, now: Now) -> None:
+    def _add_tally(self, round_: Round, tally: Tally, now: Now) -> None:
         proposer = tally.report.proposer
         if any(other.report.proposer == proposer for other in round_.tallies.values()):
             self._note_tally(NoteKind.EQUIVOCATION, tally, member=proposer)
@@ -776,7 +750,8 @@ class Machine:
 
     def _await_settling(self, tally: Tally, now: Now) -> None:
         if not self._unsettled:
-            self._end_quiet(now)
+            members = len(self._chain.get_current(now.wall_ms // 1000).members)
+            self._pulse.end_quiet(self._me, self._sequence, members, now.mono_ms)
         self._unsettled.add(tally.id)
 
     def _add_foreign(self, tally: Tally, now: Now) -> None:
@@ -809,9 +784,9 @@ class Machine:
         if tally.settles_ms is not None:
             heappush(self._settling, (tally.settles_ms, tally.id))
 
-    def _close(self, round_: _Round, now: Now) -> None:
+    def _close(self, round_: Round, now: Now) -> None:
         """Give up what was not proven; tell why, once."""
-        if now.wall_ms < _get_close_ms(round_):
+        if now.wall_ms < round_.close_ms:
             return
         unproven = self._give_up(round_)
         if round_.is_expected and len(unproven) == len(round_.tallies):
@@ -826,7 +801,7 @@ class Machine:
                 reason=reason,
             )
 
-    def _give_up(self, round_: _Round) -> list[Tally]:
+    def _give_up(self, round_: Round) -> list[Tally]:
         """Forget a round but for what is proven; return what is not."""
         del self._rounds[round_.pair, round_.start]
         unproven = [tally for tally in round_.tallies.values() if not tally.is_proven]
@@ -1131,7 +1106,9 @@ class Machine:
         A member that was removed since still writes what it helped to prove.
         """
         in_force = self._chain.get_current(now.wall_ms // 1000)
-        return any(self._me in document.index_by_address for document in (in_force, *documents))
+        if self._me in in_force.index_by_address:
+            return True
+        return any(self._me in document.index_by_address for document in documents)
 
     def _may_audit(self, now: Now) -> bool:
         """No read while a write is under way, while the journal fails, or on the way out."""
@@ -1202,14 +1179,14 @@ class Machine:
     def _process_store_up(self, event: ev.StoreUp, now: Now) -> None:
         self._writing.process_up(event.store, now)
         self._audit.process_up(event.store, now)
-        self._beat_now(now)
+        self._pulse.hurry(now.mono_ms)
         self._note(NoteKind.STORE_UP, id=event.store)
 
     def _process_store_down(self, event: ev.StoreDown, now: Now) -> None:
         # The failed write and the connection's watcher both tell of the same trouble.
         is_news = self._writing.store is not None or event.reason != self._store_trouble
         if self._writing.store is not None:
-            self._beat_now(now)
+            self._pulse.hurry(now.mono_ms)
         self._writing.process_down()
         self._audit.process_down()
         self._store_trouble = event.reason
@@ -1277,29 +1254,11 @@ class Machine:
 
     # --- be seen alive ------------------------------------------------------------------------
 
-    def _get_beat_deadline_ms(self) -> int:
-        """Return when the next heartbeat is due: soon while others may need it, else seldom."""
-        is_loud = self._unsettled or self._beat_ms <= self._loud_until_ms
-        return self._beat_ms if is_loud else self._quiet_ms
-
-    def _beat_now(self, now: Now) -> None:
-        """Let all know at once of what has changed."""
-        self._beat_ms = now.mono_ms
-        self._loud_until_ms = now.mono_ms + HEARTBEAT_LOUD_MS
-
-    def _end_quiet(self, now: Now) -> None:
-        """A price is under way: beat once gossip has had its chance, and not all at one moment."""
-        members = self._chain.get_current(now.wall_ms // 1000).members
-        interval_ms = compute_heartbeat_interval_ms(len(members))
-        jitter_ms = compute_jitter_ms(self._me, self._sequence, interval_ms * 4 // 5)
-        self._beat_ms = max(self._beat_ms, now.mono_ms + interval_ms // 5 + jitter_ms)
-
     def _beat(self, now: Now) -> None:
-        if now.mono_ms < self._get_beat_deadline_ms():
+        if now.mono_ms < self._pulse.get_deadline_ms(is_quiet=not self._unsettled):
             return
         live = self._chain.list_live(now.wall_ms // 1000)
-        self._beat_ms = now.mono_ms + compute_heartbeat_interval_ms(len(live[0].members))
-        self._quiet_ms = now.mono_ms + compute_quiet_interval_ms(len(live[0].members))
+        self._pulse.process_beat(len(live[0].members), now.mono_ms)
         # One that was removed is heard until what it knows has settled: it may know more.
         begun = (document for document in live if document.epoch <= live[0].epoch)
         document = next((doc for doc in begun if self._me in doc.index_by_address), None)
@@ -1363,12 +1322,3 @@ def _make_tally(record: ev.ProvenRecord, document: Document, now: Now) -> Tally:
     tally.last_signed_wall_ms = record.last_signed_ms
     tally.observed = (record.sources, record.spread_bp)
     return tally
-
-
-def _get_close_ms(round_: _Round) -> int:
-    """Return the wall time at which a round is given up."""
-    return _compute_close_ms(round_.document, round_.start)
-
-
-def _compute_close_ms(document: Document, start: int) -> int:
-    return (start + document.interval + document.skew) * 1000 + ROUND_GRACE_MS

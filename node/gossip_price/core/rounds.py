@@ -1,4 +1,4 @@
-"""Who is when: rounds by the clock, who proposes in which order, who writes in which order.
+"""Who is when: rounds by the clock, who proposes and who writes in which order; one round's state.
 
 Every function here is a pure function of documents and times, so all members agree.
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gossip_price.core.types import Now
+from gossip_price.core.limits import ROUND_GRACE_MS
+from gossip_price.core.quorum import Tally
+from gossip_price.core.types import Now, Observation
 from gossip_price.crypto import keccak256
 from gossip_price.network.document import Document, Mode
 from gossip_price.network.epochs import EpochChain
@@ -77,3 +79,46 @@ def compute_jitter_ms(address: bytes, round_start: int, jitter_ms_max: int) -> i
     """Return this member's delay into the round: spread over members, the same every time."""
     digest = keccak256(address + round_start.to_bytes(8, "big"))
     return int.from_bytes(digest[:4], "big") % (jitter_ms_max + 1)
+
+
+def compute_close_ms(document: Document, round_start: int) -> int:
+    """Return the wall time at which a round is given up."""
+    return (round_start + document.interval + document.skew) * 1000 + ROUND_GRACE_MS
+
+
+class Round:
+    """What a member knows of one round of one pair. Decides nothing."""
+
+    def __init__(self, document: Document, pair: str, start: int) -> None:
+        self.document = document
+        self.pair = pair
+        self.start = start
+        self.order = order_proposers(document, pair, start)
+        self.close_ms = compute_close_ms(document, start)
+        self.tallies: dict[bytes, Tally] = {}
+        self.undecided: dict[bytes, None] = {}
+        self.observation: Observation | None = None
+        self.observe_wall_ms: int | None = None
+        self.fetching = False
+        self.fetches = 0
+        self.may_propose = False
+        self.is_expected = False
+
+    def get_rank_time_ms(self, proposer: bytes) -> int:
+        """Return the wall time from which a proposal of this member may be signed."""
+        return get_rank_time_ms(self.document, self.start, self.order.index(proposer))
+
+    def compute_due_ms(self, me: bytes, now: Now) -> int:
+        """Return the wall time at which this round needs a look by `me`, if nothing happens."""
+        dues = [self.close_ms]
+        if self.observe_wall_ms is not None and not self.fetches:
+            dues.append(self.observe_wall_ms)
+        if self.may_propose and self.observation is not None:
+            dues.append(self.get_rank_time_ms(me))
+        for id_ in self.undecided:
+            rank_ms = self.get_rank_time_ms(self.tallies[id_].report.proposer)
+            if rank_ms > now.wall_ms:
+                dues.append(rank_ms)
+            elif is_too_early(self.document, self.start, now):
+                dues.append((self.start - self.document.skew) * 1000)
+        return min(dues)

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from gossip_price import crypto
-from gossip_price.core import audit, checks, judging, machine
+from gossip_price.core import audit, checks, judging, machine, rounds
 from gossip_price.core import events as ev
 from gossip_price.core.audit import Audit
 from gossip_price.core.catchup import Catchup
@@ -330,7 +330,7 @@ def _everybody_writes() -> AbstractContextManager[None]:
 
 
 def _never_forget_rounds() -> AbstractContextManager[None]:
-    return _changed(machine, "_get_close_ms", lambda round_: (round_.start + 86_400) * 1000)
+    return _changed(rounds, "compute_close_ms", lambda document, start: (start + 86_400) * 1000)
 
 
 def _use_small_quorum() -> AbstractContextManager[None]:

@@ -34,6 +34,8 @@ BACKOFF_S: Final = (0.5, 10.0)
 #: An idle connection is asked this often whether it is still there: a database that vanished
 #: without a word (a cut cable, a frozen machine) is noticed before the next batch needs it.
 PROBE_S: Final = 15.0
+#: The server answers and reads no table. Not the empty statement, for which asyncpg has no answer.
+_PROBE: Final = "SHOW server_version"
 _CLOSE_TIMEOUT_S: Final = 0.5
 
 _T = TypeVar("_T")
@@ -197,7 +199,13 @@ class PostgresStore:
                     down(self._reason)
             else:
                 up(store_id)
-                self._reason = await self._watch(connection)
+                try:
+                    self._reason = await self._watch(connection)
+                except Exception as error:  # noqa: BLE001  the same edge
+                    # A watch that died of whatever is a connection that nobody watches: lost.
+                    self._log.exception("postgres.watch", reason=describe(error))
+                    self._lose(describe(error))
+                    self._reason = describe(error)
                 connection.terminate()
                 told = "unreachable"
                 down(self._reason)
@@ -257,8 +265,7 @@ class PostgresStore:
                 continue  # a statement is under way, with its own deadline
             async with self._lock:
                 try:
-                    # An empty query: the server answers and executes nothing.
-                    await connection.execute("", timeout=self._connect_timeout_s)
+                    await connection.execute(_PROBE, timeout=self._connect_timeout_s)
                 except TROUBLE as error:
                     self._lose(describe(error))
                 else:

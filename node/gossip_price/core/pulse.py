@@ -1,0 +1,39 @@
+"""When our next heartbeat is due: soon while others may need it, seldom in quiet. Pure.
+
+Knows times and how many members there are, not what a heartbeat says (docs/decisions/0006).
+"""
+
+from __future__ import annotations
+
+from gossip_price.core.limits import HEARTBEAT_LOUD_MS, HEARTBEAT_MS
+from gossip_price.core.presence import compute_heartbeat_interval_ms, compute_quiet_interval_ms
+from gossip_price.core.rounds import compute_jitter_ms
+
+
+class Pulse:
+    """The times of our own heartbeats, monotonic milliseconds; the first comes soon."""
+
+    def __init__(self, mono_ms: int) -> None:
+        self._beat_ms = self._quiet_ms = mono_ms + HEARTBEAT_MS // 5
+        self._loud_until_ms = mono_ms + HEARTBEAT_LOUD_MS
+
+    def get_deadline_ms(self, *, is_quiet: bool) -> int:
+        """Return when the next one is due; `is_quiet`: no price is under way."""
+        is_loud = not is_quiet or self._beat_ms <= self._loud_until_ms
+        return self._beat_ms if is_loud else self._quiet_ms
+
+    def process_beat(self, members: int, mono_ms: int) -> None:
+        """One is sent now, in a network of so many."""
+        self._beat_ms = mono_ms + compute_heartbeat_interval_ms(members)
+        self._quiet_ms = mono_ms + compute_quiet_interval_ms(members)
+
+    def hurry(self, mono_ms: int) -> None:
+        """Let all know at once of what has changed, and again soon: one may be lost."""
+        self._beat_ms = mono_ms
+        self._loud_until_ms = mono_ms + HEARTBEAT_LOUD_MS
+
+    def end_quiet(self, me: bytes, sequence: int, members: int, mono_ms: int) -> None:
+        """A price is under way: beat once gossip has had its chance, and not all at one moment."""
+        interval_ms = compute_heartbeat_interval_ms(members)
+        jitter_ms = compute_jitter_ms(me, sequence, interval_ms * 4 // 5)
+        self._beat_ms = max(self._beat_ms, mono_ms + interval_ms // 5 + jitter_ms)

@@ -29,7 +29,7 @@ log = logging.getLogger("gossip_price_operator")
 _BAD_SETTINGS: Final = 2
 #: Watches that break are begun anew, at first soon.
 _PAUSE_FIRST_S: Final = 1.0
-_PAUSE_MAX_S: Final = 30.0
+_PAUSE_MAX_S: Final = 10.0
 #: It has nothing to finish.
 _KOPF_END_S: Final = 3.0
 
@@ -135,10 +135,14 @@ async def _watch(settings: Settings, workers: Workers) -> None:
 
 
 def _run_kopf(settings: Settings, mark: Mark, stop: threading.Event) -> None:
+    asyncio.run(_operate(settings, mark, stop))
+
+
+async def _operate(settings: Settings, mark: Mark, stop: threading.Event) -> None:
     kopf_settings = kopf.OperatorSettings()
     configure(kopf_settings, all_namespaces=not settings.namespaces)
-    asyncio.run(
-        kopf.operator(
+    try:
+        await kopf.operator(
             registry=make_registry(mark),
             settings=kopf_settings,
             standalone=True,
@@ -146,7 +150,9 @@ def _run_kopf(settings: Settings, mark: Mark, stop: threading.Event) -> None:
             namespaces=settings.namespaces,
             stop_flag=stop,
         )
-    )
+    finally:
+        # kopf waits for the flag in a thread of its own, which the loop's end would wait for.
+        stop.set()
 
 
 async def _wait_for_end(stop: asyncio.Event, *parts: asyncio.Task[None]) -> None:

@@ -27,7 +27,8 @@ PROGRAMS: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl
 REMEDY: Final = (
     "tests/kube need a real API server: set KUBEBUILDER_ASSETS to a folder with etcd,"
     " kube-apiserver, kube-controller-manager and kubectl, e.g."
-    " `export KUBEBUILDER_ASSETS=$(setup-envtest use -p path 1.34)`"
+    " `export KUBEBUILDER_ASSETS=$(setup-envtest use -p path 1.34)`, and put"
+    " kube-controller-manager of the same version there (https://dl.k8s.io)"
 )
 #: Who does what, in the audit log. All may do everything: RBAC is the chart's.
 USERS: Final = ("admin", "operator", "second", "kubelet", "person")

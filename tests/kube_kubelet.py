@@ -48,7 +48,7 @@ class FakeNode:
         self.name = name
         self.problems: dict[str, str] = {}
         self.board = StatusBoard(
-            Self("member", self.identity.peer_id, self.identity.address, "test"),
+            Self(False, self.identity.peer_id, self.identity.address, "test"),
             get_chain=lambda: kubelet.chains[network],
             get_peers=lambda: kubelet.list_peers(self),
             find_problems=lambda: self.problems,

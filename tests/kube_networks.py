@@ -25,7 +25,11 @@ def make_network(name: str = "eth", *, interval: str = "3s", count: int = 4, **s
 async def wait_ready(cluster: Cluster, api: Api, name: str = "eth", timeout_s: int = 60) -> Object:
     """Wait as a person does; return the network."""
     wait = ("wait", "-n", api.namespace, f"pn/{name}", f"--timeout={timeout_s}s")
-    await cluster.kubectl(*wait, "--for=condition=Ready")
+    try:
+        await cluster.kubectl(*wait, "--for=condition=Ready")
+    except AssertionError as error:
+        resource = await api.get("pricenetworks", name)
+        raise AssertionError(f"{error}; {resource.get('status')}") from None
     return await api.get("pricenetworks", name)
 
 

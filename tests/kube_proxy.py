@@ -102,7 +102,7 @@ class Proxy:
             request.method,
             self._cluster.url + request.path_qs,
             headers=headers,
-            data=await request.read(),
+            data=await request.read() or None,
             timeout=aiohttp.ClientTimeout(total=None),
         ) as answer:
             if ask.is_watch and answer.status == 200:

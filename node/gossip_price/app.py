@@ -28,7 +28,7 @@ from gossip_price.adapters.network_file import NetworkWatch, read_network
 from gossip_price.adapters.postgres.store import PostgresStore
 from gossip_price.adapters.signer import LocalSigner
 from gossip_price.adapters.sources import HttpPriceSource
-from gossip_price.adapters.status import BOOTSTRAP, Self, StatusBoard
+from gossip_price.adapters.status import Self, StatusBoard
 from gossip_price.core.events import NetworkChanged
 from gossip_price.core.machine import Machine
 from gossip_price.core.wire import is_well_formed
@@ -135,7 +135,7 @@ async def _run_bootstrap(
     )
     health = BootstrapHealth()
     board = StatusBoard(
-        Self(BOOTSTRAP, compute_peer_id(identity), None, __version__),
+        Self(True, compute_peer_id(identity), None, __version__),
         get_chain=lambda: watch.chain,
         get_peers=transport.get_peers,
         find_problems=health.find_ready_problems,
@@ -209,7 +209,7 @@ async def _run_peer(
     notes = NoteLogger()
     board = StatusBoard(
         Self(
-            role.value,
+            False,
             compute_peer_id(identity),
             None if settings.signing_key_file is None else format_address(signer.address),
             __version__,

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import signal
 import sys
+import threading
 from typing import Final
 
 import aiohttp
 import kopf
 from aiohttp import web
 
-from gossip_price_operator.handlers import configure, make_registry
+from gossip_price_operator.handlers import Mark, configure, make_registry
 from gossip_price_operator.health import HealthReader
 from gossip_price_operator.kube import Kube
 from gossip_price_operator.lease import Leadership
@@ -25,6 +27,11 @@ from gossip_price_operator.workers import Workers
 log = logging.getLogger("gossip_price_operator")
 
 _BAD_SETTINGS: Final = 2
+#: Watches that break are begun anew, at first soon.
+_PAUSE_FIRST_S: Final = 1.0
+_PAUSE_MAX_S: Final = 10.0
+#: It has nothing to finish.
+_KOPF_END_S: Final = 3.0
 
 
 def main() -> int:
@@ -47,6 +54,8 @@ def main() -> int:
 async def run(settings: Settings) -> None:
     """Run the operator's parts until a signal; raises what a part died of."""
     stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with (
         Kube.connect() as kube,
         # Nodes are asked once a minute: a connection kept open in between is of no use.
@@ -70,7 +79,7 @@ async def run(settings: Settings) -> None:
         )
         await probes.setup()
         await web.TCPSite(probes, settings.http_host, settings.http_port).start()
-        watching = asyncio.create_task(_watch(settings, workers, stop))
+        watching = asyncio.create_task(_watch(settings, workers))
         acting = [
             asyncio.create_task(leadership.run()),
             asyncio.create_task(_lead(leadership, workers)),
@@ -81,9 +90,8 @@ async def run(settings: Settings) -> None:
             await _cancel(*acting)
             await workers.stop()
             await leadership.release()
-            await probes.cleanup()
-            # Last: kopf takes every task that it finds at its end for a hung one of its own.
             await _cancel(watching)
+            await probes.cleanup()
 
 
 async def _lead(leadership: Leadership, workers: Workers) -> None:
@@ -97,27 +105,54 @@ async def _lead(leadership: Leadership, workers: Workers) -> None:
         await workers.stop()
 
 
-async def _watch(settings: Settings, workers: Workers, stop: asyncio.Event) -> None:
-    """Watch the API with kopf; a passive operator watches too, so that it takes over at once."""
+async def _watch(settings: Settings, workers: Workers) -> None:
+    """Watch the API with kopf; a passive operator watches too, so that it takes over at once.
+
+    In a thread and a loop of its own: at its end kopf cancels every task that it finds beside its
+    own ones, and an answer that it does not expect is its end. Then it is begun anew.
+    """
+    loop = asyncio.get_running_loop()
+
+    def mark(namespace: str, name: str) -> None:
+        loop.call_soon_threadsafe(workers.mark, namespace, name)
+
+    pause_s = _PAUSE_FIRST_S
+    while True:
+        stop, started_s = threading.Event(), loop.time()
+        watching = loop.run_in_executor(None, _run_kopf, settings, mark, stop)
+        try:
+            await asyncio.shield(watching)
+            log.warning("the watches ended and are begun anew in %.0f s", pause_s)
+        except asyncio.CancelledError:
+            stop.set()
+            await asyncio.wait([watching], timeout=_KOPF_END_S)
+            raise
+        except Exception:
+            log.warning("the watches broke, begun anew in %.0f s", pause_s, exc_info=True)
+        is_young = loop.time() - started_s < _PAUSE_MAX_S
+        await asyncio.sleep(pause_s * (1 + random.random()))  # noqa: S311 - no secret
+        pause_s = min(_PAUSE_MAX_S, pause_s * 2) if is_young else _PAUSE_FIRST_S
+
+
+def _run_kopf(settings: Settings, mark: Mark, stop: threading.Event) -> None:
+    asyncio.run(_operate(settings, mark, stop))
+
+
+async def _operate(settings: Settings, mark: Mark, stop: threading.Event) -> None:
     kopf_settings = kopf.OperatorSettings()
     configure(kopf_settings, all_namespaces=not settings.namespaces)
-
-    def take_signals() -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-
-    def note_start() -> None:
-        # kopf takes the signals for itself in the moment after this; but ours is the end, in
-        # which the lease is given back first.
-        asyncio.get_running_loop().call_later(0.1, take_signals)
-
-    await kopf.operator(
-        registry=make_registry(workers.mark, note_start),
-        settings=kopf_settings,
-        standalone=True,
-        clusterwide=not settings.namespaces,
-        namespaces=settings.namespaces,
-    )
+    try:
+        await kopf.operator(
+            registry=make_registry(mark),
+            settings=kopf_settings,
+            standalone=True,
+            clusterwide=not settings.namespaces,
+            namespaces=settings.namespaces,
+            stop_flag=stop,
+        )
+    finally:
+        # kopf waits for the flag in a thread of its own, which the loop's end would wait for.
+        stop.set()
 
 
 async def _wait_for_end(stop: asyncio.Event, *parts: asyncio.Task[None]) -> None:

@@ -29,13 +29,9 @@ Mark = Callable[[str, str], None]
 _SILENT_S: Final = 70.0
 
 
-def make_registry(mark: Mark, started: Callable[[], None]) -> kopf.OperatorRegistry:
+def make_registry(mark: Mark) -> kopf.OperatorRegistry:
     """Return the handlers: each marks the network that an object belongs to."""
     registry = kopf.OperatorRegistry()
-
-    @kopf.on.startup(registry=registry)
-    async def note_start(**_: Any) -> None:
-        started()
 
     @kopf.on.login(registry=registry)
     async def login(**given: Any) -> Any:

@@ -32,9 +32,12 @@ PRICE: dict[str, Any] = {
 }
 
 
-def make_board(problems: Mapping[str, str] = {}) -> StatusBoard:
+ME = Self(False, PEERS[0], DOCUMENT.members[0].address, "0.1.0")
+
+
+def make_board(problems: Mapping[str, str] = {}, me: Self = ME) -> StatusBoard:
     return StatusBoard(
-        Self("member", PEERS[0], DOCUMENT.members[0].address, "0.1.0"),
+        me,
         get_chain=lambda: EpochChain([DOCUMENT]),
         get_peers=lambda: frozenset({*PEERS[1:], "16Uiu2stranger"}),
         find_problems=lambda: problems,
@@ -68,6 +71,19 @@ async def test_the_operator_reads_what_a_node_at_work_says() -> None:
     assert health.prices == (LastPrice(PAIR, "2000.50000000", ROUND, 4, ROUND + 40),)
     assert (health.proven_epoch, health.settled_round, health.store_up) == (1, ROUND, True)
     assert (health.peers, PEERS[0] in (health.peer_ids or ())) == (4, False)
+
+
+@pytest.mark.parametrize(
+    ("me", "role"),
+    [
+        (Self(False, PEERS[0], DOCUMENT.members[0].address, "0.1.0"), "member"),
+        (Self(False, PEERS[0], "0x" + 40 * "0", "0.1.0"), "listener"),
+        (Self(False, PEERS[0], None, "0.1.0"), "listener"),
+        (Self(True, PEERS[0], None, "0.1.0"), "bootstrap"),
+    ],
+)
+async def test_a_role_is_that_of_the_newest_epoch(me: Self, role: str) -> None:
+    assert json.loads(await read(make_board(me=me)))["role"] == role
 
 
 async def test_a_price_that_settles_late_does_not_turn_the_newest_back() -> None:

@@ -18,14 +18,13 @@ from gossip_price.network.epochs import EpochChain
 #: Peer ids named in one answer: all members of the largest network, and then some listeners.
 PEER_IDS_MAX: Final = 512
 PROBLEM_CHARS_MAX: Final = 500
-BOOTSTRAP: Final = "bootstrap"
 
 
 @dataclass(frozen=True)
 class Self:
     """Who we are. `address` is EIP-55 text, None for a node that never signs."""
 
-    role: str
+    is_bootstrap: bool
     peer_id: str
     address: str | None
     version: str
@@ -86,7 +85,7 @@ class StatusBoard:
         prices = [self._prices[pair] for pair in pairs if pair in self._prices]
         proven = None if self._proven_round is None else chain.get_in_force(self._proven_round)
         return {
-            "role": self._me.role,
+            "role": self._find_role(newest),
             "address": self._me.address,
             "peerId": self._me.peer_id,
             "version": self._me.version,
@@ -106,6 +105,13 @@ class StatusBoard:
             ),
             "database": {"reachable": self._store_up},
         }
+
+    def _find_role(self, newest: Document) -> str:
+        """A role comes and goes with the epochs; only a bootstrap is one for life."""
+        if self._me.is_bootstrap:
+            return "bootstrap"
+        is_member = any(member.address == self._me.address for member in newest.members)
+        return "member" if is_member else "listener"
 
 
 def _name(document: Document) -> dict[str, Any]:

@@ -1,0 +1,113 @@
+"""When a network is looked at: once for many marks, after a failure, and only while active."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gossip_price_operator.kube import KubeError
+from gossip_price_operator.reconcile import Memory, Outcome
+from gossip_price_operator.workers import LOOK_DEADLINE_S, Pace, Workers
+
+PACE = Pace(settled_s=3_600, moving_s=3_600)
+AT_REST = Outcome(exists=True, is_settled=True)
+
+
+class Looks:
+    """Counts looks; each waits until it is let go, and ends as the test says."""
+
+    def __init__(self, *outcomes: Outcome | KubeError) -> None:
+        self.outcomes = list(outcomes)
+        self.begun: asyncio.Queue[str] = asyncio.Queue()
+        self.go = asyncio.Semaphore(0)
+
+    async def look(self, _namespace: str, name: str, _memory: Memory) -> Outcome:
+        self.begun.put_nowait(name)
+        await self.go.acquire()
+        outcome = self.outcomes.pop(0) if self.outcomes else AT_REST
+        if isinstance(outcome, KubeError):
+            raise outcome
+        return outcome
+
+    async def wait_begun(self) -> str:
+        async with asyncio.timeout(10):
+            return await self.begun.get()
+
+
+async def test_marks_during_a_look_are_one_more_look() -> None:
+    looks = Looks()
+    workers = Workers(looks.look, PACE, dice=lambda: 0)
+    workers.start()
+    workers.mark("a", "eth")
+    await looks.wait_begun()
+    for _ in range(100):
+        workers.mark("a", "eth")
+    looks.go.release()
+    await looks.wait_begun()
+    looks.go.release()
+    await asyncio.sleep(0)
+    assert looks.begun.empty()
+    await workers.stop()
+
+
+async def test_a_passive_operator_looks_at_nothing_and_at_everything_once_active() -> None:
+    looks = Looks()
+    workers = Workers(looks.look, PACE, dice=lambda: 0)
+    for name in ("eth", "btc"):
+        workers.mark("a", name)
+    await asyncio.sleep(0)
+    assert looks.begun.empty()
+    workers.start()
+    assert {await looks.wait_begun(), await looks.wait_begun()} == {"eth", "btc"}
+    await workers.stop()
+
+
+async def test_a_failed_look_is_tried_again() -> None:
+    looks = Looks(KubeError("get", 500, "the server's trouble"))
+    workers = Workers(looks.look, PACE, dice=lambda: 0)
+    workers.start()
+    workers.mark("a", "eth")
+    await looks.wait_begun()
+    looks.go.release()
+    assert await looks.wait_begun() == "eth"
+    await workers.stop()
+
+
+async def test_a_network_that_is_gone_is_forgotten_and_may_come_back() -> None:
+    looks = Looks(Outcome(exists=False))
+    workers = Workers(looks.look, PACE, dice=lambda: 0)
+    workers.start()
+    workers.mark("a", "eth")
+    await looks.wait_begun()
+    looks.go.release()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    workers.mark("a", "eth")
+    assert await looks.wait_begun() == "eth"
+    await workers.stop()
+
+
+async def test_a_look_that_does_not_end_is_no_progress() -> None:
+    looks = Looks()
+    workers = Workers(looks.look, PACE, dice=lambda: 0)
+    workers.start()
+    workers.mark("a", "eth")
+    await looks.wait_begun()
+    now_s = asyncio.get_running_loop().time()
+    assert workers.find_stuck(now_s + LOOK_DEADLINE_S) is None
+    assert "a/eth" in (workers.find_stuck(now_s + 3 * LOOK_DEADLINE_S) or "")
+    await workers.stop()
+    assert workers.find_stuck(now_s + 3 * LOOK_DEADLINE_S) is None
+
+
+@pytest.mark.parametrize(("failures", "expected_s"), [(1, 0.5), (4, 4.0), (30, 60.0)])
+def test_the_backoff_grows_and_ends(failures: int, expected_s: float) -> None:
+    workers = Workers(Looks().look, PACE, dice=lambda: 0)
+    error = KubeError("get", 500, "the server's trouble")
+    assert workers._compute_backoff(failures, error) == expected_s
+
+
+def test_the_servers_own_wish_is_heeded() -> None:
+    workers = Workers(Looks().look, PACE, dice=lambda: 0)
+    assert workers._compute_backoff(1, KubeError("get", 429, "too many", retry_s=7)) == 7

@@ -12,6 +12,9 @@ FAILED: Final[dict[int, str]] = {
     1244: "a signer's own signature, echoed later, is no new signer (the checker believed it was)",
     1247: "the same, echoed by a liar that replays",
     5011: "who does not know an epoch's rules need not know its reports (the checker demanded it)",
+    6374: "what had settled in an earlier life may be written at once (the checker forbade it)",
+    7083: "a row deleted hours later is found within a day, not an hour (the checker hurried)",
+    7408: "who signs after the silence is late and unsettles nothing (the checker began anew)",
 }
 
 #: Where the search for each deliberate bug begins (`gossip-price simulate --mutants` tells all).

@@ -19,6 +19,15 @@ from gossip_price.simulator.world import World
 
 Change = Callable[[ClaimedRow], ClaimedRow]
 
+#: Rounds of this age at most: the audit of the last hours finds them within an hour. What is older
+#: is found within a day (tests/unit/test_machine_audit.py), which is longer than a bad day lasts.
+_AGE_MAX_S: Final = 1_800
+
+
+def _list_recent(world: World) -> list[bytes]:
+    oldest = world.true_ms // 1000 - _AGE_MAX_S
+    return sorted(id_ for id_, row in world.table.rows.items() if row.report.round >= oldest)
+
 
 def _flip(data: bytes, position: int) -> bytes:
     return data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
@@ -78,19 +87,19 @@ def squat(world: World, dice: Dice, count: int) -> None:
 
 def tamper(world: World, dice: Dice, count: int) -> None:
     """Change stored rows."""
-    for id_ in dice.sample(sorted(world.table.rows), count):
+    for id_ in dice.sample(_list_recent(world), count):
         world.falsify(id_, dice.pick(CHANGES)(make_claim(world.table.rows[id_])))
 
 
 def delete(world: World, dice: Dice, count: int) -> None:
     """Delete stored rows."""
-    world.delete(tuple(dice.sample(sorted(world.table.rows), count)))
+    world.delete(tuple(dice.sample(_list_recent(world), count)))
 
 
 def invent(world: World, dice: Dice, count: int) -> None:
     """Insert rows that nobody has proven; every other names an epoch that nobody knows."""
-    for row in list(world.table.rows.values())[:count]:
-        report = row.report
+    for known in _list_recent(world)[:count]:
+        report = world.table.rows[known].report
         if dice.chance(500):
             report = replace(report, epoch=bytes(32))
         id_ = bytes(dice.below(256) for _ in range(32))

@@ -6,8 +6,10 @@ liveness bound: who waits longer than the cap stores too late.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from gossip_price.simulator.checkers.checker import Checker, Setting
-from gossip_price.simulator.facts import Claim, Moment, Row
+from gossip_price.simulator.facts import Claim, Law, Moment, Row
 
 #: Ids remembered for each node; older ones have settled long ago.
 _REMEMBERED = 2_048
@@ -24,8 +26,22 @@ class SettlingChecker(Checker):
         self._first_ms: dict[int, dict[bytes, dict[bytes, int]]] = {}
         #: What stood in the table once has settled: the audit may put it back at any time.
         self._stored: set[bytes] = set()
+        #: What had settled at a node in an earlier life, whose journal it has: likewise.
+        self._settled: dict[int, set[bytes]] = {}
+        self._law_by_id: dict[bytes, Law] = {}
+
+    def ended(self, at: Moment, node: int) -> None:
+        settled = self._settled.setdefault(node, set())
+        for id_, known in self._first_ms.get(node, {}).items():
+            law = self._law_by_id.get(id_)
+            if law is not None and len(known) >= law.quorum:
+                times = sorted(known.values())
+                if at.mono_ms >= _compute_settled_ms(times, law):
+                    settled.add(id_)
 
     def began(self, at: Moment, node: int, *, lost_volume: bool) -> None:
+        if lost_volume:
+            self._settled.pop(node, None)
         kept = {} if lost_volume else self._first_ms.get(node, {})
         # What an earlier life knew may have come from its journal, at this life's start.
         self._first_ms[node] = {
@@ -35,6 +51,11 @@ class SettlingChecker(Checker):
     def heard(self, at: Moment, node: int, author: str, data: bytes) -> None:
         for heard in self.evidence.read(data):
             self._learn(at, node, heard.id, heard.signers)
+            law = self.law_by_epoch.get(heard.claim.epoch)
+            if law is not None:
+                self._law_by_id[heard.id] = law
+                if len(self._law_by_id) > _REMEMBERED:
+                    del self._law_by_id[next(iter(self._law_by_id))]
 
     def voted(self, at: Moment, node: int, id_: bytes, claim: Claim) -> None:
         # Its own signature is made in this turn, or later when the disk fails.
@@ -54,17 +75,27 @@ class SettlingChecker(Checker):
     def asked_to_write(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
         for row in rows:
             law = self.law_by_epoch.get(row.claim.epoch)
-            if law is None or row.id in self._stored:
+            if law is None or row.id in self._stored or row.id in self._settled.get(node, ()):
                 continue
             known = self._first_ms[node].get(row.id, {})
             times = sorted(known[signer] for signer, _ in row.signatures if signer in known)
             if len(times) < law.quorum:
                 continue  # older than we remember, or the proof's checker says it
-            settled_ms = min(
-                times[-1] + law.settle * 1000, times[law.quorum - 1] + law.settle_cap * 1000
-            )
+            settled_ms = _compute_settled_ms(times, law)
             if at.mono_ms < settled_ms:
                 self.blame(
                     at, node, f"wrote {row.id.hex()[:8]} {settled_ms - at.mono_ms} ms too early",
                     pair=row.claim.pair, round_=row.claim.round,
                 )  # fmt: skip
+
+
+def _compute_settled_ms(times: list[int], law: Law) -> int:
+    """Return when a report settles whose signers, a quorum at least, came at these times.
+
+    The first silence counts: who comes after it is late, and unsettles nothing.
+    """
+    cap_ms = times[law.quorum - 1] + law.settle_cap * 1000
+    for last_ms, next_ms in pairwise(times[law.quorum - 1 :]):
+        if next_ms > last_ms + law.settle * 1000:
+            return min(last_ms + law.settle * 1000, cap_ms)
+    return min(times[-1] + law.settle * 1000, cap_ms)

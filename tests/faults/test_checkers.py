@@ -16,10 +16,12 @@ import pytest
 from faults.fault_network import get_told
 from faults.history import History, judge, make_measured, to_row
 from faults.island import Island
-from faults.recorder import Fact
+from faults.recorder import Fact, Facts, Recorder
 from faults.table import TableRow, execute, read_table
+from faults.watched import Eye, WatchedTurns
 from gossip_price.adapters.postgres.embedded import EmbeddedPostgres
-from gossip_price.core.types import Entry, Report, Signature
+from gossip_price.core import events as ev
+from gossip_price.core.types import Entry, Now, Report, Signature
 from gossip_price.core.wire import Envelope, encode
 from gossip_price.simulator.checkers.bounds import measure
 from networks import SampleNetwork
@@ -221,3 +223,25 @@ def test_a_row_is_read_as_it_was_recorded(evidence: Evidence) -> None:
     }
     rows: list[TableRow] = evidence.history.rows
     assert all(asked[row.row.id].claim == row.row.claim for row in rows)
+
+
+def test_what_a_turn_takes_is_recorded_at_the_turns_own_time(place: Path) -> None:
+    """A busy machine writes facts down late; the node judged by the time its turn began with."""
+
+    class LateClock:
+        def now(self) -> Now:
+            return Now(9_000, 9_000)
+
+    class IdleMachine:
+        def step(self, event: ev.Event, now: Now) -> list[ev.Effect]:
+            return []
+
+    eye = Eye(Recorder(place, 0, 1), LateClock())
+    turns = WatchedTurns(IdleMachine(), None, None)
+    turns.eye = eye
+    eye.tell("began")
+    turns.take([ev.Received("peer", b"data")], Now(1_000, 2_000))
+    eye.tell("inserted", [])
+    told = {fact.kind: (fact.wall_ms, fact.mono_ms) for fact in Facts(place).read()}
+    assert told["heard"] == (1_000, 2_000)
+    assert told["began"] == told["inserted"] == (9_000, 9_000)

@@ -20,7 +20,7 @@ from gossip_price.adapters.journal import SqliteJournal
 from gossip_price.adapters.postgres.store import PostgresStore
 from gossip_price.adapters.signer import LocalSigner
 from gossip_price.core import events as ev
-from gossip_price.core.types import StoredRow
+from gossip_price.core.types import Now, StoredRow
 from gossip_price.engine import Outward, Turns
 from gossip_price.ports import Clock, Deliver, Respond
 from gossip_price.simulator.checkers.bounds import measure
@@ -63,10 +63,13 @@ class Eye:
         self._crossings_left = crossing
         #: What this life has voted for: its signature is what must not get lost or doubled.
         self.votes: set[bytes] = set()
+        #: The time of the turn under way, by which the node judges: on a busy machine facts are
+        #: written down much later.
+        self.turn: Now | None = None
 
     def tell(self, kind: str, *values: object) -> None:
-        """Record a fact."""
-        self._recorder.tell(self._clock.now(), kind, *values)
+        """Record a fact, at the time of the turn that it belongs to."""
+        self._recorder.tell(self.turn or self._clock.now(), kind, *values)
 
     def cross(self, mark: str) -> None:
         """Pass a mark; the end of this life, if it is the one."""
@@ -87,8 +90,14 @@ class WatchedTurns(Turns):
         super().__init__(machine, journal, signer)
         self._taken = 0
 
-    def take(self, events: Iterable[ev.Event], now: Any) -> list[Outward]:
-        events = list(events)
+    def take(self, events: Iterable[ev.Event], now: Now) -> list[Outward]:
+        self.eye.turn = now
+        try:
+            return self._take(list(events), now)
+        finally:
+            self.eye.turn = None
+
+    def _take(self, events: Sequence[ev.Event], now: Now) -> list[Outward]:
         self.eye.tell("turned")
         for event in events:
             if isinstance(event, ev.Received):

@@ -94,16 +94,17 @@ class Catchup:
 
     # --- whose roots differ -------------------------------------------------------------------
 
-    def process_roots(self, peer: str, data: bytes, forest: Forest, mono_ms: int) -> None:
-        """Take the roots of a peer's new heartbeat; begin a walk if one has differed for long.
+    def process_roots(self, peer: str, data: bytes, forest: Forest, mono_ms: int) -> bool:
+        """Take the roots of a peer's new heartbeat; tell whether a walk begins.
 
-        In peace they are ours byte for byte, and that is all there is to do.
+        It does if one has differed for long. In peace they are ours byte for byte, and that is
+        all there is to do.
         """
         holder = self._peers.get(peer)
         if data == forest.encode_roots():
             if holder is not None:
                 holder.differing.clear()
-            return
+            return False
         theirs = decode_roots(data)
         if holder is None:
             holder = self._peers[peer] = _Peer()
@@ -118,10 +119,12 @@ class Catchup:
                 differing.pop(day, None)
             else:
                 differing.setdefault(day, mono_ms)
-        if len(self._walks) < WALKS_MAX and peer not in self._walks and mono_ms >= holder.ready_ms:
-            self._begin(peer, holder, theirs, forest, mono_ms)
+        may_walk = len(self._walks) < WALKS_MAX and peer not in self._walks
+        if not may_walk or mono_ms < holder.ready_ms:
+            return False
+        return self._begin(peer, holder, theirs, forest, mono_ms)
 
-    def _begin(self, peer: str, holder: _Peer, theirs: Roots, forest: Forest, mono_ms: int) -> None:
+    def _begin(self, peer: str, holder: _Peer, theirs: Roots, forest: Forest, mono_ms: int) -> bool:
         """Begin to walk the newest day that has differed for long and nobody else is walked for."""
         walked = {walk.day for walk in self._walks.values()}
         patience_ms = CATCHUP_PATIENCE_MS + compute_jitter_ms(
@@ -131,7 +134,8 @@ class Catchup:
             root = theirs.days[day]
             if mono_ms >= holder.differing[day] + patience_ms * _compute_factor(day, root, forest):
                 self._walks[peer] = _Walk(day, root.hash, mono_ms)
-                return
+                return True
+        return False
 
     # --- asking -------------------------------------------------------------------------------
 

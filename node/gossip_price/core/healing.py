@@ -68,6 +68,11 @@ class Healing:
 
     # --- asking -------------------------------------------------------------------------------
 
+    def has_claims(self, peer: str) -> bool:
+        """Tell whether this peer's newest heartbeat named something that we lacked then."""
+        holder = self._holders.get(peer)
+        return holder is not None and bool(holder.claims or holder.asked)
+
     def process_claims(self, peer: str, claims: Mapping[bytes, int], due_ms: int) -> None:
         """Take what a peer's new heartbeat names and we lack; look again at `due_ms`.
 

@@ -151,6 +151,9 @@ class Machine:
         self._rounds: dict[tuple[str, int], Round] = {}
         #: Rounds are looked at from this wall time on; at once (0) when they may have changed.
         self._round_due_ms = 0
+        #: Nothing is due before this monotonic time; 0 when something has happened since it was
+        #: computed that may have changed it.
+        self._due_ms = 0
         self._tallies: dict[bytes, Tally] = {}
         self._votes: dict[str, ev.Vote] = {}
         self._unsigned_votes: dict[bytes, ev.Vote] = {}
@@ -234,6 +237,11 @@ class Machine:
 
     def get_deadline_ms(self, now: Now) -> int:
         """Return the monotonic time at which a Tick is due, if nothing happens before."""
+        if not self._due_ms:
+            self._due_ms = self._compute_due_ms(now)
+        return self._due_ms
+
+    def _compute_due_ms(self, now: Now) -> int:
         offset = now.wall_ms - now.mono_ms
         deadlines = (
             self._pulse.get_deadline_ms(is_quiet=not self._unsettled),
@@ -253,9 +261,9 @@ class Machine:
     def step(self, event: ev.Event, now: Now) -> list[Effect]:  # noqa: PLR0912  # a table of events
         """Advance by one event; return what shall be done."""
         self._process_clock(now)
-        # Most of what comes is heartbeats, which tell of no round.
+        # Most of what comes is heartbeats that tell nothing new: these leave all as it was.
         if not isinstance(event, ev.Received | ev.Tick):
-            self._round_due_ms = 0
+            self._round_due_ms = self._due_ms = 0
         match event:
             case ev.Received():
                 self._process_message(event, now)
@@ -300,7 +308,9 @@ class Machine:
                 self._writing.hurry(now.mono_ms)
             case ev.Tick():
                 pass
-        self._advance(now)
+        if now.mono_ms >= self._due_ms:
+            self._due_ms = 0
+            self._advance(now)
         effects, self._effects = self._effects, []
         return effects
 
@@ -337,10 +347,13 @@ class Machine:
     def _process_clock(self, now: Now) -> None:
         offset = now.wall_ms - now.mono_ms
         moved = offset - self._clock_offset_ms
+        if not moved:
+            return
         if abs(moved) >= CLOCK_STEP_MS:
             self._note(NoteKind.CLOCK_STEPPED, ms=moved)
             self._round_due_ms = 0
         self._clock_offset_ms = offset
+        self._due_ms = 0  # rounds go by the wall clock
 
     def _enter_round(self, now: Now) -> None:
         """Enter the round that our clock is in, unless a clock step brought us back."""
@@ -656,14 +669,16 @@ class Machine:
             ):
                 self._process_open(heartbeat, event.author, now)
                 self._close_forest(now)
-                self._catchup.process_roots(
+                if self._catchup.process_roots(
                     event.author, heartbeat.roots, self._forest, now.mono_ms
-                )
+                ):
+                    self._due_ms = 0
             if not self._process_verdict(verdict, event.author):
                 return
         for receipt in envelope.receipts:
             verdict = check_receipt(receipt, self._chain, event.author, now)
             if verdict.action is Action.ACCEPT:
+                self._due_ms = 0
                 self._process_receipt(receipt, now)
             if not self._process_verdict(verdict, event.author):
                 return
@@ -689,7 +704,6 @@ class Machine:
         return not rejected
 
     def _process_entry(self, entry: Entry, now: Now) -> Verdict:
-        self._round_due_ms = 0
         report = entry.report
         document = self._chain.find(report.epoch)
         # [ignore] what its signatures stand for is told by rules that we do not know
@@ -726,10 +740,15 @@ class Machine:
             self._take_in(tally, now)
         for signature in unseen:
             self._merge(tally, signature.member, signature.signature, now)
+        round_ = self._rounds.get((report.pair, report.round))
+        # One more signer changes nothing of a round in which all is decided.
+        if round_ is not None and round_.undecided:
+            self._round_due_ms = self._due_ms = 0
         return verdict
 
     def _take_in(self, tally: Tally, now: Now) -> None:
         """Keep what the doorkeeper let in, where it belongs."""
+        self._round_due_ms = self._due_ms = 0
         document, report = tally.document, tally.report
         is_past = now.wall_ms >= compute_close_ms(document, report.round)
         if is_past and (report.pair, report.round) not in self._rounds:
@@ -774,6 +793,7 @@ class Machine:
             self._note_tally(NoteKind.PROVEN, tally)
         if tally.id in self._settled:
             # The row stays as it was at settlement; the late signature is kept beside it.
+            self._due_ms = 0
             self._remember_proven(tally)
             late = LateSignature(tally.id, tally.document.addresses[member], signature)
             if self._may_write(now):
@@ -781,8 +801,10 @@ class Machine:
             return
         if not was_proven:
             self._remember_proven(tally)
-        if tally.settles_ms is not None:
-            heappush(self._settling, (tally.settles_ms, tally.id))
+        settles_ms = tally.settles_ms
+        if settles_ms is not None:
+            heappush(self._settling, (settles_ms, tally.id))
+            self._due_ms = min(self._due_ms, settles_ms)
 
     def _close(self, round_: Round, now: Now) -> None:
         """Give up what was not proven; tell why, once."""
@@ -848,6 +870,9 @@ class Machine:
             for id_, bits in decode_open(heartbeat.open).items()
             if self._find_missing(id_, bits)
         }
+        if not claims and not self._healing.has_claims(author):
+            return
+        self._due_ms = 0
         members = self._chain.get_current(now.wall_ms // 1000).members
         interval_ms = compute_heartbeat_interval_ms(len(members))
         patience_ms = HEAL_PATIENCE_MS + 2 * self._outbox.compute_linger_ms(now.mono_ms)

@@ -149,11 +149,9 @@ class Machine:
         self._entered: int | None = None
         self._entered_mono_ms = now.mono_ms
         self._rounds: dict[tuple[str, int], Round] = {}
-        #: Rounds are looked at from this wall time on; at once (0) when they may have changed.
-        self._round_due_ms = 0
-        #: Nothing is due before this monotonic time; 0 when something has happened since it was
-        #: computed that may have changed it.
-        self._due_ms = 0
+        #: Rounds are looked at from this wall time on, and nothing at all is due before this
+        #: monotonic time; 0 when something has happened since that may have changed it.
+        self._round_due_ms = self._due_ms = 0
         self._tallies: dict[bytes, Tally] = {}
         self._votes: dict[str, ev.Vote] = {}
         self._unsigned_votes: dict[bytes, ev.Vote] = {}

@@ -25,7 +25,7 @@ from faults.history import Disturbance, History, Verdict, judge
 from faults.journal_file import read_journal
 from faults.postgres_proxy import PostgresProxy
 from faults.recorder import Fact, Facts
-from faults.table import read_table
+from faults.table import read_quarantine, read_table
 from faults.watched import SIGN_MARKS, STORE_MARKS
 from gossip_price.adapters.postgres.embedded import EmbeddedPostgres
 from gossip_price.network.document import Document
@@ -255,6 +255,7 @@ class FaultNetwork:
             disturbances=list(self.disturbances),
             calm_ms=self.calm_ms,
             removed=list(self.removed),
+            quarantined=read_quarantine(self.url),
         )
 
     def end_nodes(self) -> None:

@@ -63,6 +63,8 @@ class History:
     calm_ms: int | None = None
     #: Rows that somebody took out of the table on purpose, and when (an old backup).
     removed: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
+    #: What stands in quarantine, for people: if it should not, this tells why it does.
+    quarantined: list[str] = field(default_factory=list)
 
     @property
     def newest(self) -> Document:
@@ -79,6 +81,7 @@ class Verdict(NamedTuple):
     messages: int
     statements: int
     lives: int
+    quarantined: list[str]
 
     def __str__(self) -> str:
         lines = [
@@ -89,6 +92,7 @@ class Verdict(NamedTuple):
             f"  {v.checker} at {v.true_ms}, node {v.node}, {v.pair} {v.round}: {v.text}"
             for v in self.violations
         ]
+        lines += [f"  in quarantine: {line}" for line in self.quarantined]
         return "\n".join(lines)
 
 
@@ -127,6 +131,7 @@ def judge(history: History) -> Verdict:
         sum(fact.kind == "published" for fact in history.facts),
         sum(len(texts) for texts in history.statements),
         sum(fact.kind == "began" for fact in history.facts),
+        history.quarantined,
     )
 
 

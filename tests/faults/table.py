@@ -50,6 +50,25 @@ def read_table(url: str, *tampering: str) -> list[TableRow]:
     return [_to_table_row(record) for record in asyncio.run(read())]
 
 
+def read_quarantine(url: str) -> list[str]:
+    """Return each row in quarantine, with the reason and who moved it, as a line for people."""
+
+    async def read() -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(url)
+        try:
+            rows: list[asyncpg.Record] = await connection.fetch(
+                "SELECT id, reason, moved_by, found::text AS found FROM quarantine ORDER BY number"
+            )
+            return rows
+        finally:
+            await connection.close()
+
+    return [
+        f"{row['id']} by {row['moved_by']}: {row['reason']}: {row['found']}"
+        for row in asyncio.run(read())
+    ]
+
+
 def execute(url: str, *statements: str) -> None:
     """Run statements as somebody with the password would."""
 

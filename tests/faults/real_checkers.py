@@ -155,9 +155,12 @@ class ColumnsChecker(RealChecker):
         for row in rows:
             claim = row.row.claim
             price = Decimal(claim.price).scaleb(-claim.decimals)
-            told = (Decimal(row.price), row.round, row.epoch, row.first_signer)
-            if told != (price, claim.round, claim.epoch, claim.proposer):
-                self._blame(row, f"its columns say {row.price} of {row.round}")
+            told = (Decimal(row.price), row.round, row.epoch, row.first_signer,
+                    row.observed_at, row.decimals)  # fmt: skip
+            signed = (price, claim.round, claim.epoch, claim.proposer,
+                      claim.observed_at, claim.decimals)  # fmt: skip
+            if told != signed:
+                self._blame(row, f"its columns say {told}, signed is {signed}")
             if row.row.id not in self._asked:
                 self._blame(row, "no node has sent it to the table")
             if row.writer not in self.laws[-1].addresses:

@@ -22,11 +22,13 @@ class TableRow(NamedTuple):
     epoch: bytes
     first_signer: bytes
     report: bytes
+    observed_at: int
+    decimals: int
 
 
 _ROWS = """
 SELECT id, report, pair, sign_data::text AS sign_data, writer, price::text AS price, round,
-       epoch, first_signer
+       epoch, first_signer, extract(epoch FROM observed_time)::bigint AS observed_at, decimals
 FROM prices ORDER BY round, id
 """
 
@@ -101,6 +103,8 @@ def _to_table_row(record: asyncpg.Record) -> TableRow:
         _unhex(record["epoch"]),
         _unhex(record["first_signer"]),
         record["report"],
+        record["observed_at"],
+        record["decimals"],
     )
 
 

@@ -132,6 +132,13 @@ def write_too_early(evidence: Evidence) -> History:
     return _add_facts(history, moved)
 
 
+def write_without_signatures(evidence: Evidence) -> History:
+    """Where the true row stands already: the table shows nothing of it."""
+    write = _find(evidence.history, "asked_to_write")
+    rows = [[id_, claim, []] for id_, claim, _ in write.values[0]]
+    return _add_facts(evidence.history, write._replace(ns=write.ns + 1, values=(rows,)))
+
+
 def repeat_a_message(evidence: Evidence) -> History:
     sent = next(
         fact
@@ -183,6 +190,22 @@ PLANTED: dict[str, tuple[str, Callable[[Evidence], History]]] = {
             " jsonb_build_array(sign_data->0, sign_data->0, sign_data->0)"
         ),
     ),
+    "one signer named twice": (
+        "proof",
+        _tamper("UPDATE prices SET sign_data = sign_data || (sign_data->0)"),
+    ),
+    "the proposer's signature taken away": (
+        "proof",
+        _tamper(
+            "UPDATE prices SET sign_data = (SELECT jsonb_agg(item) FROM"
+            " jsonb_array_elements(sign_data) AS item WHERE item->>'signer' <> first_signer)"
+        ),
+    ),
+    "a time changed beside the signed bytes": (
+        "columns",
+        _tamper("UPDATE prices SET observed_time = observed_time + interval '1 second'"),
+    ),
+    "a row written that proves nothing": ("proof", write_without_signatures),
     "a row deleted (keeping)": ("keeping", _tamper("DELETE FROM prices")),
     "a row deleted (journals)": ("journals", _tamper("DELETE FROM prices")),
     "a second vote in a journal": ("journals", plant_second_vote),

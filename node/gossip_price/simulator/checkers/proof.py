@@ -24,6 +24,17 @@ class ProofChecker(Checker):
                 self.blame(at, node, f"stored {row.id.hex()[:8]}: {problem}", pair=claim.pair,
                            round_=claim.round)  # fmt: skip
 
+    def asked_to_write(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
+        # Also where another's row stands already, or the answer is lost.
+        if node in self.liars:
+            return
+        for row in rows:
+            problem = self._find_problem(row)
+            if problem is not None:
+                claim = row.claim
+                self.blame(at, node, f"wrote {row.id.hex()[:8]}: {problem}", pair=claim.pair,
+                           round_=claim.round)  # fmt: skip
+
     def stood(self, at: Moment, rows: tuple[Row, ...], late: tuple[Row, ...]) -> None:
         for row in rows:
             problem = self._find_problem(row)
@@ -59,7 +70,11 @@ class ProofChecker(Checker):
                 return f"the signature of {address.hex()[:6]} is not theirs"
             if address not in law.addresses:
                 return f"{address.hex()[:6]} is not on its epoch's roster"
+            if address in signers:
+                return f"{address.hex()[:6]} is named twice"
             signers.add(address)
+        if claim.proposer not in signers:
+            return f"its proposer {claim.proposer.hex()[:6]} has not signed"
         if len(signers) < law.quorum:
             return f"{len(signers)} distinct signers, {law.quorum} needed"
         return None

@@ -213,6 +213,10 @@ def show(watcher: Watcher, fact: Fact, at: Moment) -> None:  # noqa: PLR0912  # 
             watcher.observed(at, node, *values)
         case "voted":
             watcher.voted(at, node, values[0], Claim(*values[1]))
+        case "kept":
+            id_, claim, signatures = values
+            signed = tuple((member, signature) for member, signature in signatures)
+            watcher.kept(at, node, id_, Claim(*claim), signed)
         case "signed":
             watcher.signed(at, node, values[0])
         case "published":

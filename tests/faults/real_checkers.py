@@ -70,7 +70,8 @@ class JournalsChecker(RealChecker):
             self._check_votes(node, content)
             for id_, (claim, members, _) in content.proven.items():
                 law = self.law_by_epoch[claim.epoch]
-                if len(set(members)) < law.quorum:
+                is_open = claim.proposer in {law.addresses[member] for member in members}
+                if len(set(members)) < law.quorum or not is_open:
                     self._blame(node, f"calls {id_.hex()[:8]} proven by {members}", claim)
                 over_ms = (claim.round + law.interval + law.skew) * 1000
                 is_due = self._calm_ms is not None and over_ms <= self._calm_ms

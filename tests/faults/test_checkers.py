@@ -139,6 +139,15 @@ def write_without_signatures(evidence: Evidence) -> History:
     return _add_facts(evidence.history, write._replace(ns=write.ns + 1, values=(rows,)))
 
 
+def remember_no_proof(evidence: Evidence) -> History:
+    """A message's first signatures, and not the proposer's."""
+    kept = _find(evidence.history, "kept")
+    id_, claim, signatures = kept.values
+    addresses = evidence.network.document.addresses
+    others = [one for one in signatures if addresses[one[0]] != claim[-1]]
+    return _add_facts(evidence.history, kept._replace(ns=kept.ns + 1, values=(id_, claim, others)))
+
+
 def repeat_a_message(evidence: Evidence) -> History:
     sent = next(
         fact
@@ -206,6 +215,7 @@ PLANTED: dict[str, tuple[str, Callable[[Evidence], History]]] = {
         _tamper("UPDATE prices SET observed_time = observed_time + interval '1 second'"),
     ),
     "a row written that proves nothing": ("proof", write_without_signatures),
+    "a proof remembered that is none": ("proof", remember_no_proof),
     "a row deleted (keeping)": ("keeping", _tamper("DELETE FROM prices")),
     "a row deleted (journals)": ("journals", _tamper("DELETE FROM prices")),
     "a second vote in a journal": ("journals", plant_second_vote),

@@ -128,7 +128,7 @@ class WatchedTurns(Turns):
 
 
 class WatchedJournal(SqliteJournal):
-    """Shows every vote before it may fail."""
+    """Shows every vote and every proof before it may fail."""
 
     eye: Eye
 
@@ -140,6 +140,10 @@ class WatchedJournal(SqliteJournal):
             if isinstance(record, ev.Vote):
                 self.eye.votes.add(record.id)
                 self.eye.tell("voted", record.id, to_plain_claim(record.report))
+            elif isinstance(record, ev.ProvenRecord):
+                signatures = [[one.member, one.signature] for one in record.entry.signatures]
+                claim = to_plain_claim(record.entry.report)
+                self.eye.tell("kept", record.id, claim, signatures)
         super().write(records)
         if has_vote:
             self.eye.cross("vote: committed, not signed")

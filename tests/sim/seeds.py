@@ -37,6 +37,7 @@ FIRST_SEED_OF_MUTANT: Final[dict[str, int]] = {
     "count messages instead of members": 3,
     "count to another epoch's quorum": 1,
     "sign in an epoch not in force": 1,
+    "call proven what its proposer has not signed": 4,
     "sign by rules that one does not know": 11,
     "take high-s signatures": 20,
     "report a sync that was none": 6,

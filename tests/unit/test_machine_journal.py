@@ -74,6 +74,25 @@ def test_killed_after_any_turn_a_node_contradicts_and_loses_nothing(index: int) 
         assert not world.nodes[index].get_notes(NoteKind.JOURNAL_FAILED)
 
 
+@pytest.mark.parametrize("proposer", range(4))
+def test_what_is_remembered_as_proven_proves_itself_whoever_is_named_first(proposer: int) -> None:
+    """All four signatures come in one message, and the process is killed before it settles."""
+    report = NETWORK.report(proposer=proposer)
+    id_ = NETWORK.compute_id(report)
+    world = World(NETWORK, start_s=START + 1)
+    world.send(1, pack(NETWORK.entry(report, (0, 1, 2, 3))), [0])
+    world.run_until(START + 2)
+    node = world.nodes[0]
+    remembered = node.journal.proven[id_].entry.signatures
+    assert proposer in {signature.member for signature in remembered}
+    world.close(0)
+    world.restart(0)
+    world.run_until(END)
+    assert id_ in world.table.rows
+    for row in world.get_rows():
+        assert report.proposer in dict(row.signatures)
+
+
 @pytest.mark.parametrize("reaches_disk", [False, True])
 @pytest.mark.parametrize("index", [PROPOSER, COSIGNER])
 def test_killed_within_any_write_a_node_contradicts_and_loses_nothing(

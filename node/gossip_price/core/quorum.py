@@ -49,13 +49,16 @@ class Tally:
         self.signer_bits |= 1 << member
         self.last_signer_ms = now.mono_ms
         self.last_signed_wall_ms = now.wall_ms
-        if self.proven_ms is None and len(self.signatures) >= self.document.minimum_signers:
+        # Signatures of one message come one by one, the proposer's not first: what is written to
+        # the journal in between must prove itself as well.
+        is_quorum = len(self.signatures) >= self.document.minimum_signers
+        if self.proven_ms is None and is_quorum and self.is_open:
             self.proven_ms = now.mono_ms
         return True
 
     @property
     def is_proven(self) -> bool:
-        """At least `minimumSigners` distinct members of the report's epoch have signed."""
+        """A quorum of distinct members of its epoch has signed, its proposer among them."""
         return self.proven_ms is not None
 
     @property

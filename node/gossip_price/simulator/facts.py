@@ -29,6 +29,10 @@ class Claim(NamedTuple):
     proposer: bytes
 
 
+Signed = tuple[tuple[int, bytes], ...]
+"""(member, signature) of each signer, by index in its epoch's roster."""
+
+
 class Row(NamedTuple):
     """A row as it was inserted: (address, signature) of each claimed signer."""
 
@@ -90,6 +94,9 @@ class Watcher:
 
     def voted(self, at: Moment, node: int, id_: bytes, claim: Claim) -> None:
         """A node gave its vote to the journal (which may refuse it, or lose it)."""
+
+    def kept(self, at: Moment, node: int, id_: bytes, claim: Claim, signatures: Signed) -> None:
+        """A node gave this to the journal as proven (which may refuse it, or lose it)."""
 
     def signed(self, at: Moment, node: int, digest: bytes) -> None:
         """A node's key signed."""

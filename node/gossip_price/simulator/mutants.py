@@ -346,6 +346,20 @@ def _use_small_quorum() -> AbstractContextManager[None]:
     return _changed(Tally, "merge", merge)
 
 
+def _prove_without_proposer() -> AbstractContextManager[None]:
+    """Call a report proven by whichever signatures of a message come first."""
+    original = Tally.merge
+
+    def merge(self: Any, member: int, signature: bytes, now: Now) -> bool:
+        was = original(self, member, signature, now)
+        quorum = self.document.minimum_signers
+        if was and self.proven_ms is None and len(self.signatures) >= quorum:
+            self.proven_ms = now.mono_ms
+        return was
+
+    return _changed(Tally, "merge", merge)
+
+
 def _drop_closed_bits() -> AbstractContextManager[None]:
     """Take a closed round's report into the tree as it came first, whoever signs it later."""
     original = Forest.add
@@ -547,6 +561,8 @@ MUTANTS: Final = (
            _looking_at("kill", habits=("impersonate",), epochs=True)),
     Mutant("count to another epoch's quorum", "proof", _use_small_quorum,
            _looking_at("kill", "partition", members=7)),
+    Mutant("call proven what its proposer has not signed", "proof", _prove_without_proposer,
+           _looking_at("kill", "partition")),
     Mutant("sign in an epoch not in force", "votes", _keep_old_rounds,
            _looking_at("slow", epochs=True)),
     Mutant("vote anew in each epoch", "votes", _vote_in_each_epoch,

@@ -668,12 +668,17 @@ class _WatchedJournal:
         self.close = node.journal.close
 
     def write(self, records: Sequence[ev.Record]) -> None:
-        """Show the votes and write."""
+        """Show the votes and the proofs, and write."""
+        moment, node = self._world.get_moment(self._node), self._node.index
         for record in records:
             if isinstance(record, ev.Vote):
-                moment = self._world.get_moment(self._node)
                 for watcher in self._world.watchers:
-                    watcher.voted(moment, self._node.index, record.id, _to_claim(record.report))
+                    watcher.voted(moment, node, record.id, _to_claim(record.report))
+            elif isinstance(record, ev.ProvenRecord):
+                claim = _to_claim(record.entry.report)
+                signatures = tuple((one.member, one.signature) for one in record.entry.signatures)
+                for watcher in self._world.watchers:
+                    watcher.kept(moment, node, record.id, claim, signatures)
         self._journal.write(records)
 
 

@@ -6,7 +6,7 @@ Proven anew as it enters the table, and at the end as it stands there, late sign
 from __future__ import annotations
 
 from gossip_price.simulator.checkers.checker import Checker
-from gossip_price.simulator.facts import Moment, Row
+from gossip_price.simulator.facts import Claim, Moment, Row, Signed
 
 
 class ProofChecker(Checker):
@@ -34,6 +34,17 @@ class ProofChecker(Checker):
                 claim = row.claim
                 self.blame(at, node, f"wrote {row.id.hex()[:8]}: {problem}", pair=claim.pair,
                            round_=claim.round)  # fmt: skip
+
+    def kept(self, at: Moment, node: int, id_: bytes, claim: Claim, signatures: Signed) -> None:
+        # What comes back after a crash must prove itself, whenever that is.
+        law = self.law_by_epoch.get(claim.epoch)
+        if node in self.liars or law is None:
+            return
+        signers = tuple((law.addresses[member], signature) for member, signature in signatures)
+        problem = self._find_problem(Row(id_, claim, signers))
+        if problem is not None:
+            self.blame(at, node, f"calls {id_.hex()[:8]} proven: {problem}", pair=claim.pair,
+                       round_=claim.round)  # fmt: skip
 
     def stood(self, at: Moment, rows: tuple[Row, ...], late: tuple[Row, ...]) -> None:
         for row in rows:

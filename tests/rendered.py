@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from gossip_price.network.spec import load_yaml
-from gossip_price_operator.inputs import Capabilities, Database, Inputs, Manifest
+from gossip_price_operator.inputs import Capabilities, Database, Defaults, Inputs, Manifest
 from gossip_price_operator.observed import Observed
 from gossip_price_operator.plan import make_plan
 from gossip_price_operator.resources import render
 from gossip_price_operator.resources.keys import make_bootstrap_identity, make_node_identity
 from gossip_price_operator.resources.migration import make_migration
 from gossip_price_operator.resources.postgres import make_postgres_secret
-from operator_cases import NETWORK_ID, START, make_desired, make_inputs, make_secret
+from operator_cases import (
+    DEFAULTS,
+    NETWORK_ID,
+    PLAIN,
+    START,
+    make_desired,
+    make_inputs,
+    make_secret,
+)
 
 EXAMPLES: Final = Path(__file__).parents[1] / "examples"
 PARTNER: Final = "16Uiu2HAm3cuhhRL2msUuLF62KRSfneFDx94RsuouyW25Ho42cFMq"
@@ -27,14 +36,32 @@ def _load_spec(name: str) -> dict[str, Any]:
     return dict(spec)
 
 
-CASES: Final[Mapping[str, Inputs]] = {
-    "network": make_inputs(_load_spec("network.yaml"), name="eth-usd"),
-    "everything": make_inputs(
+@dataclass(frozen=True)
+class Given:
+    """A network as people, the operator's settings and a cluster give it: one can write it down."""
+
+    name: str
+    spec: dict[str, Any]
+    database: Database | None = None
+    capabilities: Capabilities = PLAIN
+    defaults: Defaults = DEFAULTS
+
+    def make_inputs(self) -> Inputs:
+        inputs = make_inputs(
+            self.spec, name=self.name, capabilities=self.capabilities, database=self.database
+        )
+        return replace(inputs, defaults=self.defaults)
+
+
+GIVEN: Final[Mapping[str, Given]] = {
+    "network": Given("eth-usd", _load_spec("network.yaml")),
+    "everything": Given(
+        "treasury",
         _load_spec("everything.yaml"),
-        name="treasury",
         capabilities=Capabilities(pod_monitor=True, prometheus_rule=True),
     ),
-    "external-open": make_inputs(
+    "external-open": Given(
+        "open",
         {
             "nodes": {"count": 3},
             "price": {
@@ -50,16 +77,16 @@ CASES: Final[Mapping[str, Inputs]] = {
             },
             "deletionPolicy": "Delete",
         },
-        name="open",
-        database=Database("warehouse", "dsn", port=6432, fingerprint="f1"),
-        capabilities=Capabilities(ip_family="ip6"),
+        Database("warehouse", "dsn", port=6432, fingerprint="f1"),
+        Capabilities(ip_family="ip6"),
     ),
-    "cloudnativepg": make_inputs(
+    "cloudnativepg": Given(
+        "a-name-that-is-as-long-as-kubernetes-lets-a-name-of-it-be-here",
         {"nodes": {"count": 3}, "postgres": {"cloudNativePG": {"clusterName": "pg"}}},
-        name="a-name-that-is-as-long-as-kubernetes-lets-a-name-of-it-be-here",
-        database=Database("pg-app", "uri", fingerprint="f2"),
+        Database("pg-app", "uri", fingerprint="f2"),
     ),
 }
+CASES: Final[Mapping[str, Inputs]] = {name: given.make_inputs() for name, given in GIVEN.items()}
 
 
 def render_all(inputs: Inputs) -> list[Manifest]:

@@ -85,6 +85,7 @@ def compute_status(
             "number": document.epoch,
             "hash": "0x" + document.hash.hex(),
             "members": len(document.members),
+            "start": format_time(document.start),
         }
         status["networkId"] = document.network_id
     price = _tell_last_price(observed, document, previous.get("lastPrice"))
@@ -142,7 +143,7 @@ def _summarize(view: View, plan: Plan, domain: Iterable[Condition]) -> list[Cond
         for condition in domain
         if condition.truth is not Truth.TRUE and condition.reason != _FIRST_PRICE_DUE
     ]
-    reconciling = _make_reconciling(waits_said, bad)
+    reconciling = _make_reconciling(stalls, waits_said, bad)
     stalled = (
         Condition("Stalled", Truth.TRUE, stalls[0].reason, "; ".join(t.message for t in stalls))
         if stalls
@@ -151,13 +152,18 @@ def _summarize(view: View, plan: Plan, domain: Iterable[Condition]) -> list[Cond
     return [_make_ready(stalls, waits_said, bad), reconciling, stalled]
 
 
-def _make_reconciling(waits: list[tuple[str, str]], bad: list[Condition]) -> Condition:
+def _make_reconciling(
+    stalls: list[Trouble], waits: list[tuple[str, str]], bad: list[Condition]
+) -> Condition:
     if waits:
         message = "; ".join(said for _, said in waits)
         return Condition("Reconciling", Truth.TRUE, waits[0][0], message)
     if any(condition.truth is Truth.FALSE for condition in bad):
         first = next(condition for condition in bad if condition.truth is Truth.FALSE)
         return Condition("Reconciling", Truth.TRUE, first.reason, first.message)
+    if stalls:
+        said = "nothing is on its way before what Stalled tells of is mended"
+        return Condition("Reconciling", Truth.FALSE, stalls[0].reason, said)
     return Condition("Reconciling", Truth.FALSE, "Reconciled", "all is as the spec wants it")
 
 

@@ -70,6 +70,7 @@ def make_status_schema() -> Schema:
                     "number": _integer("its number, from 1"),
                     "hash": _text("the hash that everything signed in it names"),
                     "members": _integer("members on its roster"),
+                    "start": _time("since when it is in force"),
                 },
             },
             "lastPrice": {

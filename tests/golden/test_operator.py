@@ -1,5 +1,5 @@
-"""What a PriceNetwork becomes, in files that a review can read; a change to a pod template here
-restarts everybody's pods at the operator's next upgrade."""
+"""What a PriceNetwork becomes, in files that a review can read. Whether a change restarts pods that
+an earlier version made is told by test_upgrade."""
 
 from __future__ import annotations
 

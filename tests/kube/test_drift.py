@@ -185,3 +185,30 @@ async def test_keys_are_whole_and_nobody_can_change_them(
     assert len(keys) == 8
     changed = await api.patch("secrets", "eth-node-0", {"data": {"signing.key": "AA=="}})
     assert changed.status_code == 422
+
+
+async def test_all_that_we_write_has_one_field_manager_and_what_others_add_stays(
+    cluster: Cluster, api: Api, kubelet: Kubelet, operator: Operator
+) -> None:
+    await api.create("pricenetworks", make_network(interval="24h"))
+    await wait_ready(cluster, api)
+    theirs = {"metadata": {"annotations": {"mesh/injected": "1"}}, "spec": {"minReadySeconds": 7}}
+    await api.change("deployments", "eth-node-0", theirs)
+    image = {"spec": {"nodes": {"image": "gossip-price/node:2"}}}
+    await api.change("pricenetworks", "eth", image)
+    await wait_ready(cluster, api)
+    changed = await api.get("deployments", "eth-node-0")
+    assert changed["metadata"]["annotations"]["mesh/injected"] == "1"
+    assert changed["spec"]["minReadySeconds"] == 7
+    assert "node:2" in changed["spec"]["template"]["spec"]["containers"][0]["image"]
+    applied = 0
+    for plural in ("deployments", "statefulsets", "services", "configmaps", "networkpolicies"):
+        for found in await api.list(plural):
+            ours = {
+                entry["operation"]
+                for entry in found["metadata"]["managedFields"]
+                if entry["manager"] == "gossip-price-operator"
+            }
+            assert ours <= {"Apply"}, found["metadata"]["name"]
+            applied += len(ours)
+    assert applied > 10

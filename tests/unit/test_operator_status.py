@@ -59,6 +59,7 @@ def test_a_network_that_runs_is_ready_and_tells_its_numbers() -> None:
         "app.kubernetes.io/name=gossip-price"
     )
     assert (status["epoch"]["number"], status["epoch"]["members"]) == (1, 4)
+    assert status["epoch"]["start"] == "2027-01-15T08:00:00Z"
     price = status["lastPrice"]
     assert (price["pair"], price["price"], price["signers"]) == ("ETH-USD", "3001.12345678", 4)
     assert price["time"] == "2027-01-15T08:00:02Z"
@@ -180,6 +181,8 @@ def test_what_only_a_person_can_mend_is_stalled_with_the_remedy() -> None:
     assert said(status, "Stalled") == ("True", "IdentityLost")
     assert "restore it" in find(status, "Stalled")["message"]
     assert said(status, "Ready") == ("False", "IdentityLost")
+    assert said(status, "Reconciling") == ("False", "IdentityLost")
+    assert "as the spec wants it" not in find(status, "Reconciling")["message"]
 
 
 def test_a_spec_that_cannot_be_read_is_stalled_and_what_was_told_stays() -> None:

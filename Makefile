@@ -2,9 +2,10 @@
 # ARGS='…' hands options on: make run ARGS='--nodes 7', make test ARGS='-k quorum'.
 # SEEDS=… and FIRST=… say which simulated bad days: make sim SEEDS=100000.
 # PYTHON=… names the interpreter that .venv is made with (3.11 to 3.13).
+# PYTHON_IMAGE=… is the base of the images (python:3.13-slim), IMAGES=… and TAG=… their name.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kube faults sim mutants lint bench bench-catchup docs manifests clean
+.PHONY: help run test test-kube faults sim mutants lint bench bench-catchup docs manifests images clean
 .DELETE_ON_ERROR:
 
 ARGS ?=
@@ -12,6 +13,10 @@ SEEDS ?= 1000
 FIRST ?= 0
 PYTHON ?=
 export PYTHON
+PYTHON_IMAGE ?=
+IMAGES ?= ghcr.io/gossip-price
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+TAG ?= $(VERSION)
 CRD := crds/pricenetworks.gossip-price.io.yaml
 
 help: ## list the targets
@@ -54,6 +59,9 @@ docs: .venv/.ready ## write the pages that are made from the code
 manifests: .venv/.ready ## write the CRD, made from the classes that read a PriceNetwork
 	.venv/bin/python -m gossip_price_operator.crd >$(CRD).new
 	mv $(CRD).new $(CRD)
+
+images: ## build $(IMAGES)/node:$(TAG) and /operator:$(TAG), from python:3.13-slim
+	@exec scripts/build-images "$(IMAGES)" "$(TAG)" "$(VERSION)" "$(PYTHON_IMAGE)"
 
 clean: ## remove .venv and caches (not data/: that holds your network's keys and prices)
 	rm -rf .venv build dist *.egg-info node/*.egg-info operator/*.egg-info

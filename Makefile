@@ -17,7 +17,6 @@ PYTHON_IMAGE ?=
 IMAGES ?= ghcr.io/gossip-price
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 TAG ?= $(VERSION)
-CRD := crds/pricenetworks.gossip-price.io.yaml
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,9 +55,8 @@ bench-catchup: .venv/.ready ## what catching up costs, in questions and bytes
 docs: .venv/.ready ## write the pages that are made from the code
 	.venv/bin/python -m gossip_price.settings_page docs/configuration.md
 
-manifests: .venv/.ready ## write the CRD, made from the classes that read a PriceNetwork
-	.venv/bin/python -m gossip_price_operator.crd >$(CRD).new
-	mv $(CRD).new $(CRD)
+manifests: .venv/.ready ## write the CRD, the chart's rights and deploy/gossip-price.yaml (needs helm)
+	@exec scripts/write-manifests
 
 images: ## build $(IMAGES)/node:$(TAG) and /operator:$(TAG), from python:3.13-slim
 	@exec scripts/build-images "$(IMAGES)" "$(TAG)" "$(VERSION)" "$(PYTHON_IMAGE)"

@@ -71,7 +71,7 @@ async def run(settings: Settings) -> None:
             kube,
             namespace=settings.namespace,
             name=settings.lease,
-            identity=settings.identity,  # type: ignore[arg-type] # its type is not exported
+            identity=settings.identity,
             duration_s=settings.lease_duration_s,
         )
         probes = web.AppRunner(

@@ -50,8 +50,9 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 def release(cluster: Cluster) -> Release:
     """The operator, installed by helm."""
     release = Release(cluster)
-    if not release.is_installed:  # it may be in a cluster that was kept
-        release.install()
+    if release.is_installed:  # in a cluster that was kept
+        release.uninstall()
+    release.install()
     return release
 
 

@@ -57,6 +57,7 @@ bench-catchup: .venv/.ready ## what catching up costs, in questions and bytes
 
 docs: .venv/.ready ## write the pages that are made from the code
 	.venv/bin/python -m gossip_price.settings_page docs/configuration.md
+	.venv/bin/python scripts/write-chart-page charts/gossip-price/README.md
 
 manifests: .venv/.ready ## write the CRD, the chart's rights and deploy/gossip-price.yaml (needs helm)
 	@exec scripts/write-manifests

@@ -17,7 +17,7 @@ from e2e.release import NAMESPACE as RELEASE_NAMESPACE
 from e2e.release import Release
 
 #: The order in which the files run: what breaks machines comes last.
-_ORDER: Final = ("test_apply",)
+_ORDER: Final = ("test_apply", "test_kubectl", "test_pod_security")
 _CLUSTER = pytest.StashKey[Cluster]()
 _BEGAN: Final = time.monotonic()
 

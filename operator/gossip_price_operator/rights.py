@@ -40,11 +40,12 @@ NETWORKS: Final = (
         (*_READ, *_APPLY),
         "keys, passwords, journals, data: made and never deleted; a database's URL is read",
     ),
+    Right("", ("configmaps",), (*_READ, *_APPLY), "network documents"),
     Right(
         "",
-        ("configmaps", "services", "serviceaccounts"),
+        ("services", "serviceaccounts"),
         (*_READ, *_APPLY, "delete"),
-        "network documents, names, and the tokenless accounts of pods",
+        "names, and accounts without a token",
     ),
     Right(
         "apps",
@@ -53,9 +54,7 @@ NETWORKS: Final = (
         "nodes, bootstraps, Postgres",
     ),
     Right("batch", ("jobs",), (*_READ, "create", "delete"), "migrations: made, never changed"),
-    Right(
-        "policy", ("poddisruptionbudgets",), (*_READ, *_APPLY, "delete"), "drains heed the quorum"
-    ),
+    Right("policy", ("poddisruptionbudgets",), (*_READ, *_APPLY), "drains heed the quorum"),
     Right(
         "networking.k8s.io", ("networkpolicies",), (*_READ, *_APPLY, "delete"), "who reaches whom"
     ),

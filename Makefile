@@ -5,7 +5,7 @@
 # PYTHON_IMAGE=… is the base of the images (python:3.13-slim), IMAGES=… and TAG=… their name.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kube faults sim mutants lint bench bench-catchup docs manifests images clean
+.PHONY: help run test test-kube e2e faults sim mutants lint bench bench-catchup docs manifests images clean
 .DELETE_ON_ERROR:
 
 ARGS ?=
@@ -33,6 +33,9 @@ faults: .venv/.ready ## real processes, libp2p and Postgres through bad days (ro
 
 test-kube: .venv/.ready ## the operator on a real API server (needs KUBEBUILDER_ASSETS)
 	@exec .venv/bin/python -m pytest tests/kube $(ARGS)
+
+e2e: .venv/.ready ## everything for real, in kind (needs docker, kind, kubectl, helm; KEEP=1 keeps the cluster)
+	@exec .venv/bin/python -m pytest tests/e2e $(ARGS)
 
 sim: .venv/.ready ## simulate SEEDS bad days on all cores (1000; a failing seed tells its story)
 	@exec .venv/bin/gossip-price simulate --seeds $(SEEDS) --first $(FIRST) $(ARGS)

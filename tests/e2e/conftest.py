@@ -23,6 +23,7 @@ _ORDER: Final = (
     "test_pod_security",
     "test_network_policies",
     "test_pairs",
+    "test_compose",
 )
 _CLUSTER = pytest.StashKey[Cluster]()
 _BEGAN: Final = time.monotonic()

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import structlog
 from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
 
 from gossip_price import __version__
 from gossip_price.adapters.clock import SystemClock
@@ -23,7 +24,16 @@ from gossip_price.adapters.journal import SqliteJournal
 from gossip_price.adapters.keyfiles import read_key
 from gossip_price.adapters.libp2p import LibP2pConfig, LibP2pTransport
 from gossip_price.adapters.logs import NoteLogger
-from gossip_price.adapters.metrics import NodeMetrics, make_registry
+from gossip_price.adapters.metrics import (
+    BacklogCollector,
+    HealthCollector,
+    JournalCollector,
+    NodeMetrics,
+    SourceCollector,
+    TermsCollector,
+    TransportCollector,
+    make_registry,
+)
 from gossip_price.adapters.network_file import NetworkWatch, read_network
 from gossip_price.adapters.postgres.store import PostgresStore
 from gossip_price.adapters.signer import LocalSigner
@@ -124,7 +134,7 @@ async def _run_bootstrap(
         learned=lambda _book: None,
     )
     registry = make_registry()
-    NodeMetrics(registry).add_transport(transport.get_counters, transport.get_peers)
+    _register(registry, TransportCollector(transport.get_counters, transport.get_peers))
     watch = NetworkWatch(
         settings.network_file,
         network,
@@ -205,7 +215,12 @@ async def _run_peer(
         learned=_make_learner(journal),
     )
     registry = make_registry()
-    metrics = _make_metrics(registry, chain, source, transport)
+    metrics = NodeMetrics(
+        registry,
+        chain.list_live(now.wall_ms // 1000),
+        me=signer.address,
+        is_simulated=source.simulated,
+    )
     notes = NoteLogger()
     board = StatusBoard(
         Self(
@@ -236,6 +251,17 @@ async def _run_peer(
 
     watch = NetworkWatch(
         settings.network_file, network, chain, clock=clock, take=take, admit=transport.admit
+    )
+    _register(
+        registry,
+        SourceCollector(source.get_counters),
+        TransportCollector(transport.get_counters, transport.get_peers),
+        TermsCollector(lambda: watch.chain, signer.address, _read_wall_s),
+        BacklogCollector(
+            lambda: machine.describe_backlog(clock.now()), lambda: _list_pairs(watch.chain)
+        ),
+        JournalCollector(_require(settings.journal_file, "GP_JOURNAL_FILE")),
+        HealthCollector(health.find_ready_problems, lambda: engine.dropped),
     )
     await transport.start(engine.deliver, engine.respond)
     running = asyncio.create_task(engine.run())
@@ -270,26 +296,17 @@ def _make_learner(journal: SqliteJournal) -> Callable[[dict[str, tuple[str, ...]
 def _hand_on(chain: EpochChain, store: PostgresStore, metrics: NodeMetrics, engine: Engine) -> None:
     """Tell every part of new epochs; the database first: an epoch stands there before its rows."""
     store.set_epochs(chain.documents)
-    metrics.add_pairs(_list_pairs(chain))
+    metrics.add_epoch(chain.newest)
     engine.offer(NetworkChanged(chain))
+
+
+def _register(registry: CollectorRegistry, *collectors: Collector) -> None:
+    for collector in collectors:
+        registry.register(collector)
 
 
 def _list_pairs(chain: EpochChain) -> list[str]:
     return [terms.pair for terms in chain.newest.pairs]
-
-
-def _make_metrics(
-    registry: CollectorRegistry,
-    chain: EpochChain,
-    source: HttpPriceSource,
-    transport: LibP2pTransport,
-) -> NodeMetrics:
-    """Return a member's metrics, which also show what the adapters count."""
-    metrics = NodeMetrics(registry, _list_pairs(chain))
-    metrics.set_simulated(source.simulated)
-    metrics.add_sources(source.get_counters)
-    metrics.add_transport(transport.get_counters, transport.get_peers)
-    return metrics
 
 
 def _configure(

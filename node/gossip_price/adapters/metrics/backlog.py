@@ -1,0 +1,82 @@
+"""What waits in this node and how long already, read from the machine at a scrape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from gossip_price.adapters.metrics.families import Family
+from gossip_price.core.backlog import Backlog
+
+_UNSETTLED = Family(
+    "gauge", "gossip_price_unsettled_reports", "How many proven reports have not settled yet?"
+)
+_UNSETTLED_AGE = Family(
+    "gauge",
+    "gossip_price_unsettled_oldest_age_seconds",
+    "How long ago was the oldest of them proven, 0 if there is none?",
+)
+_UNSTORED = Family(
+    "gauge",
+    "gossip_price_unstored_rows",
+    "How many settled prices is nobody known to have stored?",
+)
+_UNSTORED_AGE = Family(
+    "gauge",
+    "gossip_price_unstored_oldest_age_seconds",
+    "How long ago did the oldest of them get its last signer, 0 if there is none?",
+)
+_STORED_ROUND = Family(
+    "gauge",
+    "gossip_price_stored_round_timestamp_seconds",
+    "Which round (its start) is the newest stored price of, by us or by another's word?",
+    ("pair",),
+)
+BACKLOG_FAMILIES: Final = (_UNSETTLED, _UNSETTLED_AGE, _UNSTORED, _UNSTORED_AGE, _STORED_ROUND)
+
+_JOURNAL_SIZE = Family(
+    "gauge", "gossip_price_journal_size_bytes", "How large are the journal's files together?"
+)
+JOURNAL_FAMILIES: Final = (_JOURNAL_SIZE,)
+
+
+class BacklogCollector(Collector):
+    """Shows what `describe` says of the machine now; each of `list_pairs` has a stored round."""
+
+    def __init__(
+        self, describe: Callable[[], Backlog], list_pairs: Callable[[], Iterable[str]]
+    ) -> None:
+        self._describe = describe
+        self._list_pairs = list_pairs
+
+    def collect(self) -> Iterable[Metric]:
+        """Return what is true now."""
+        backlog = self._describe()
+        yield _UNSETTLED.show(backlog.unsettled)
+        yield _UNSETTLED_AGE.show(backlog.unsettled_age_ms / 1_000)
+        yield _UNSTORED.show(backlog.unstored)
+        yield _UNSTORED_AGE.show(backlog.unstored_age_ms / 1_000)
+        rounds = dict.fromkeys(self._list_pairs(), 0) | dict(backlog.stored_rounds)
+        yield _STORED_ROUND.show_all({(pair,): round_ for pair, round_ in rounds.items()})
+
+
+class JournalCollector(Collector):
+    """Shows the size of the SQLite file `path` with its write-ahead log."""
+
+    def __init__(self, path: Path) -> None:
+        self._files = (path, path.with_name(path.name + "-wal"))
+
+    def collect(self) -> Iterable[Metric]:
+        """Return what is true now; a file that is not there has no bytes."""
+        yield _JOURNAL_SIZE.show(sum(_measure(file) for file in self._files))
+
+
+def _measure(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,49 @@
+"""A node's whole registry, filled as `app` fills it, with all that can happen having happened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from gossip_price.adapters.libp2p.counters import Counters
+from gossip_price.adapters.metrics import (
+    BacklogCollector,
+    HealthCollector,
+    JournalCollector,
+    NodeMetrics,
+    SourceCollector,
+    TermsCollector,
+    TransportCollector,
+    make_registry,
+)
+from gossip_price.core.backlog import Backlog
+from gossip_price.core.events import Note, NoteKind
+from gossip_price.network.epochs import EpochChain
+from networks import PAIR, START, make_network
+
+NETWORK: Final = make_network(4)
+BACKLOG: Final = Backlog(2, 1_500, 3, 61_000, {PAIR: START})
+
+
+def make_full_registry(journal: Path) -> CollectorRegistry:
+    """Return a registry in which every metric of a node has at least one sample."""
+    document = NETWORK.document
+    me, other = document.addresses[:2]
+    registry = make_registry()
+    metrics = NodeMetrics(registry, [document], me=me, wall_s=lambda: float(START))
+    for kind in NoteKind:
+        metrics.observe(
+            Note(kind, PAIR, START, bytes(32), other, 100, 2, 1, 3, 500, "why", proposer=other)
+        )
+    for collector in (
+        SourceCollector(lambda: {("coinbase", "ok"): 3}),
+        TransportCollector(Counters(delivered=7, dials=5).snapshot, lambda: ["a", "b"]),
+        TermsCollector(lambda: EpochChain([document]), me, lambda: START),
+        BacklogCollector(lambda: BACKLOG, lambda: [PAIR]),
+        JournalCollector(journal),
+        HealthCollector(lambda: {"clock": "behind"}, lambda: 1),
+    ):
+        registry.register(collector)
+    return registry

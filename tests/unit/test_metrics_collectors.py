@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
+
+from gossip_price.adapters.metrics import (
+    NODE_FAMILIES,
+    BacklogCollector,
+    Family,
+    HealthCollector,
+    JournalCollector,
+    SourceCollector,
+    TermsCollector,
+    TransportCollector,
+)
+from gossip_price.core.backlog import Backlog
+from gossip_price.network.epochs import EpochChain
+from networks import START, make_network
+from node_registry import make_full_registry
+
+PAIR = {"pair": "ETH-USD"}
+
+
+def show(collector: Collector) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return registry
+
+
+def test_counters_kept_elsewhere_are_read_at_each_scrape() -> None:
+    answers = {("coinbase", "ok"): 3, ("coinbase", "timeout"): 1}
+    registry = show(SourceCollector(lambda: answers))
+    answers["coinbase", "ok"] = 4
+    labels = {"source": "coinbase", "outcome": "ok"}
+    assert registry.get_sample_value("gossip_price_source_answers_total", labels) == 4
+
+
+def test_the_p2p_network_shows_its_peers_deliveries_and_events() -> None:
+    counters = {"dials": 5, "delivered": 2, "published": 9}
+    peers = ["a"]
+    registry = show(TransportCollector(lambda: counters, lambda: peers))
+    peers.append("b")
+    events = "gossip_price_transport_events_total"
+    assert registry.get_sample_value("gossip_price_peers") == 2
+    assert registry.get_sample_value("gossip_price_messages_delivered_total") == 2
+    assert registry.get_sample_value(events, {"event": "dials"}) == 5
+    assert registry.get_sample_value(events, {"event": "published"}) is None, "counted elsewhere"
+
+
+def test_the_terms_are_those_of_the_epoch_in_force_and_not_of_the_newest() -> None:
+    first = make_network(4, interval=15).document
+    second = make_network(
+        5, interval=30, epoch=2, previous="0x" + first.hash.hex(), start=START + 300
+    ).document
+    now = START
+    (newcomer,) = set(second.addresses) - set(first.addresses)
+    chain = EpochChain([first, second])
+    registry = show(TermsCollector(lambda: chain, newcomer, lambda: now))
+
+    def get(*names: str) -> list[float | None]:
+        return [registry.get_sample_value(f"gossip_price_{name}") for name in names]
+
+    names = ("epoch", "epoch_newest", "members", "is_member", "interval_seconds")
+    assert get(*names) == [1, 2, 4, 0, 15]
+    now = second.start
+    assert get(*names) == [2, 2, 5, 1, 30]
+    assert get("minimum_signers", "max_deviation_ratio", "settle_cap_seconds") == [4, 0.01, 90]
+
+
+def test_the_backlog_is_told_in_seconds_and_a_pair_never_stored_has_round_0() -> None:
+    backlog = Backlog(2, 1_500, 3, 61_000, {"ETH-USD": START})
+    registry = show(BacklogCollector(lambda: backlog, lambda: ["BTC-USD", "ETH-USD"]))
+    values = {
+        name: registry.get_sample_value(f"gossip_price_{name}")
+        for name in (
+            "unsettled_reports",
+            "unsettled_oldest_age_seconds",
+            "unstored_rows",
+            "unstored_oldest_age_seconds",
+        )
+    }
+    assert list(values.values()) == [2, 1.5, 3, 61]
+    name = "gossip_price_stored_round_timestamp_seconds"
+    assert registry.get_sample_value(name, PAIR) == START
+    assert registry.get_sample_value(name, {"pair": "BTC-USD"}) == 0
+
+
+def test_the_journal_s_size_is_that_of_its_files_together(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    registry = show(JournalCollector(path))
+    assert registry.get_sample_value("gossip_price_journal_size_bytes") == 0
+    path.write_bytes(bytes(4_096))
+    (tmp_path / "journal.db-wal").write_bytes(bytes(100))
+    assert registry.get_sample_value("gossip_price_journal_size_bytes") == 4_196
+
+
+def test_each_problem_of_readiness_is_a_series_that_is_there_before_it_happens() -> None:
+    registry = show(HealthCollector(lambda: {"clock": "it is behind"}, lambda: 3))
+    name = "gossip_price_problem"
+    assert registry.get_sample_value(name, {"problem": "clock"}) == 1
+    for problem in ("journal", "peers", "protocol"):
+        assert registry.get_sample_value(name, {"problem": problem}) == 0
+    assert registry.get_sample_value("gossip_price_messages_dropped_total") == 3
+
+
+OURS = [family for family in NODE_FAMILIES if family.type != "info"]
+
+
+@pytest.mark.parametrize("family", NODE_FAMILIES, ids=lambda family: family.name)
+def test_every_declared_metric_follows_the_conventions(family: Family) -> None:
+    assert re.fullmatch(r"gossip_price_[a-z_]+", family.name)
+    assert family.question.endswith("?")
+    assert family.name.endswith("_total") == (family.type == "counter")
+    assert family.name.endswith("_info") == (family.type == "info")
+    assert not re.search(r"_(ms|milliseconds|minutes|kb|kilobytes|percent)(_|$)", family.name)
+    if family.type == "histogram":
+        assert family.name.endswith("_seconds")
+
+
+def test_what_is_declared_is_what_a_node_exports(tmp_path: Path) -> None:
+    declared = {(family.name, family.type, family.question): set(family.labels) for family in OURS}
+    exported: dict[tuple[str, str, str], set[str]] = {}
+    for metric in make_full_registry(tmp_path / "journal.db").collect():
+        if not metric.name.startswith("gossip_price_") or metric.type == "info":
+            continue
+        name = metric.name + ("_total" if metric.type == "counter" else "")
+        labels = {label for sample in metric.samples for label in sample.labels} - {"le"}
+        assert metric.samples, f"{name} has no sample: its labels cannot be checked"
+        exported[name, metric.type, metric.documentation] = labels
+    assert exported == declared

@@ -12,6 +12,7 @@ from gossip_price.adapters.metrics import (
     BacklogCollector,
     HealthCollector,
     JournalCollector,
+    MembersCollector,
     NodeMetrics,
     SourceCollector,
     TermsCollector,
@@ -31,6 +32,7 @@ def make_full_registry(journal: Path) -> CollectorRegistry:
     """Return a registry in which every metric of a node has at least one sample."""
     document = NETWORK.document
     me, other = document.addresses[:2]
+    peers = [member.peer_id for member in document.members]
     registry = make_registry()
     metrics = NodeMetrics(registry, [document], me=me, wall_s=lambda: float(START))
     for kind in NoteKind:
@@ -43,6 +45,7 @@ def make_full_registry(journal: Path) -> CollectorRegistry:
         TermsCollector(lambda: EpochChain([document]), me, lambda: START),
         BacklogCollector(lambda: BACKLOG, lambda: [PAIR]),
         JournalCollector(journal),
+        MembersCollector(lambda: document, peers[0], lambda: [peers[1]], lambda: {peers[1]: 0.012}),
         HealthCollector(lambda: {"clock": "behind"}, lambda: 1),
     ):
         registry.register(collector)

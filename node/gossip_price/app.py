@@ -28,6 +28,7 @@ from gossip_price.adapters.metrics import (
     BacklogCollector,
     HealthCollector,
     JournalCollector,
+    MembersCollector,
     NodeMetrics,
     SourceCollector,
     TermsCollector,
@@ -261,6 +262,12 @@ async def _run_peer(
             lambda: machine.describe_backlog(clock.now()), lambda: _list_pairs(watch.chain)
         ),
         JournalCollector(_require(settings.journal_file, "GP_JOURNAL_FILE")),
+        MembersCollector(
+            lambda: watch.chain.get_current(_read_wall_s()),
+            peer_id,
+            transport.get_peers,
+            transport.get_round_trips,
+        ),
         HealthCollector(health.find_ready_problems, lambda: engine.dropped),
     )
     await transport.start(engine.deliver, engine.respond)

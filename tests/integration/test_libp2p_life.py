@@ -69,6 +69,15 @@ async def test_a_peer_that_stopped_answering_is_cut() -> None:
         assert hub.count("dead_connections") >= 1
 
 
+async def test_how_long_a_pong_took_is_told_of_each_connected_peer_and_of_no_other() -> None:
+    tuning = replace(QUICK, ping_interval_s=0.1, ping_timeout_s=5.0)
+    async with run_node(1, tuning=tuning) as hub, run_process(2, hub.address) as process:
+        await until(lambda: peer_id(2) in hub.transport.get_round_trips())
+        assert 0 < hub.transport.get_round_trips()[peer_id(2)] < 5.0
+        process.kill()
+        await until(lambda: not hub.transport.get_round_trips())
+
+
 async def test_a_peer_that_answers_is_not_cut_by_the_prober() -> None:
     tuning = replace(QUICK, ping_interval_s=0.05, ping_timeout_s=5.0)
     async with run_star(2, tuning=tuning) as (hub, leaf):

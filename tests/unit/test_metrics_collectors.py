@@ -13,6 +13,7 @@ from gossip_price.adapters.metrics import (
     Family,
     HealthCollector,
     JournalCollector,
+    MembersCollector,
     SourceCollector,
     TermsCollector,
     TransportCollector,
@@ -96,6 +97,21 @@ def test_the_journal_s_size_is_that_of_its_files_together(tmp_path: Path) -> Non
     path.write_bytes(bytes(4_096))
     (tmp_path / "journal.db-wal").write_bytes(bytes(100))
     assert registry.get_sample_value("gossip_price_journal_size_bytes") == 4_196
+
+
+def test_each_other_member_has_a_series_whether_it_is_connected_or_not() -> None:
+    document = make_network(4).document
+    me, near, *_, far = document.members
+    peers, round_trips = ["a stranger", near.peer_id], {"a stranger": 1.0, near.peer_id: 0.012}
+    registry = show(
+        MembersCollector(lambda: document, me.peer_id, lambda: peers, lambda: round_trips)
+    )
+
+    def get(name: str, address: str) -> float | None:
+        return registry.get_sample_value(f"gossip_price_member_{name}", {"member": address})
+
+    assert [get("connected", one.address) for one in (near, far, me)] == [1, 0, None]
+    assert [get("ping_seconds", one.address) for one in (near, far, me)] == [0.012, None, None]
 
 
 def test_each_problem_of_readiness_is_a_series_that_is_there_before_it_happens() -> None:

@@ -135,6 +135,8 @@ class Node:
         self._nursery: trio.Nursery | None = None
         #: Peer ids of live connections; replaced, never changed: read on another thread.
         self.peers: frozenset[str] = frozenset()
+        #: Seconds that the last pong of each connected peer took; likewise.
+        self.round_trips: dict[str, float] = {}
 
     async def run(self) -> None:
         """Listen, join, work until `stop`, say goodbye. Raises OSError if it cannot listen."""
@@ -154,7 +156,9 @@ class Node:
                     await self._gossip.subscribe(topic)
                 nursery = self._nursery = await stack.enter_async_context(trio.open_nursery())
                 nursery.start_soon(self._connector.run)
-                nursery.start_soon(run_prober, self._host, self._tuning, self._counters)
+                nursery.start_soon(
+                    run_prober, self._host, self._tuning, self._counters, self._note_round_trip
+                )
                 nursery.start_soon(self._run_announcer)
                 nursery.start_soon(self._run_discovery)
                 nursery.start_soon(self._run_bookkeeping)
@@ -254,6 +258,10 @@ class Node:
         self.peers = self._connector.list_connected()
         if is_new:
             self._newcomer.set()
+
+    def _note_round_trip(self, peer: str, seconds: float) -> None:
+        known = {other: was for other, was in self.round_trips.items() if other in self.peers}
+        self.round_trips = known | {peer: seconds}
 
     # The loops.
 

@@ -110,6 +110,12 @@ class LibP2pTransport:
         """Return the peer ids of live connections, bootstraps among them."""
         return self._node.peers if self._node is not None else frozenset()
 
+    def get_round_trips(self) -> dict[str, float]:
+        """Return how many seconds each connected peer's last answer to a ping took, by peer id."""
+        peers = self.get_peers()
+        known = self._node.round_trips if self._node is not None else {}
+        return {peer: seconds for peer, seconds in known.items() if peer in peers}
+
     def get_counters(self) -> dict[str, int]:
         """Return what was counted since the start, by name."""
         return self._counters.snapshot()

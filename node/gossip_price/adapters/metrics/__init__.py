@@ -11,6 +11,7 @@ from gossip_price.adapters.metrics.backlog import (
 )
 from gossip_price.adapters.metrics.families import Family, order
 from gossip_price.adapters.metrics.health import HEALTH_FAMILIES, HealthCollector
+from gossip_price.adapters.metrics.members import MEMBER_FAMILIES, MembersCollector
 from gossip_price.adapters.metrics.node import NOTED_FAMILIES, NodeMetrics
 from gossip_price.adapters.metrics.process import PROCESS_FAMILIES, make_registry
 from gossip_price.adapters.metrics.sources import SOURCE_FAMILIES, SourceCollector
@@ -28,6 +29,7 @@ NODE_FAMILIES = order(
         *BACKLOG_FAMILIES,
         *JOURNAL_FAMILIES,
         *HEALTH_FAMILIES,
+        *MEMBER_FAMILIES,
     )
 )
 
@@ -38,6 +40,7 @@ __all__ = [
     "Family",
     "HealthCollector",
     "JournalCollector",
+    "MembersCollector",
     "NodeMetrics",
     "SourceCollector",
     "TermsCollector",

@@ -21,10 +21,13 @@ from gossip_price.adapters.metrics import (
 )
 from gossip_price.core.backlog import Backlog
 from gossip_price.core.events import Note, NoteKind
+from gossip_price.core.hearing import MemberPresence
+from gossip_price.core.types import Now
 from gossip_price.network.epochs import EpochChain
 from networks import PAIR, START, make_network
 
 NETWORK: Final = make_network(4)
+NOW: Final = Now(START * 1_000, 5_000)
 BACKLOG: Final = Backlog(2, 1_500, 3, 61_000, {PAIR: START})
 
 
@@ -45,7 +48,16 @@ def make_full_registry(journal: Path) -> CollectorRegistry:
         TermsCollector(lambda: EpochChain([document]), me, lambda: START),
         BacklogCollector(lambda: BACKLOG, lambda: [PAIR]),
         JournalCollector(journal),
-        MembersCollector(lambda: document, peers[0], lambda: [peers[1]], lambda: {peers[1]: 0.012}),
+        MembersCollector(
+            lambda: NOW,
+            lambda: document,
+            lambda now: (
+                MemberPresence(me, is_me=True, received=now, clock_ms=now.wall_ms),
+                MemberPresence(other, received=now, clock_ms=now.wall_ms),
+            ),
+            lambda: [peers[1]],
+            lambda: {peers[1]: 0.012},
+        ),
         HealthCollector(lambda: {"clock": "behind"}, lambda: 1),
     ):
         registry.register(collector)

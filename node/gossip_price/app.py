@@ -263,8 +263,9 @@ async def _run_peer(
         ),
         JournalCollector(_require(settings.journal_file, "GP_JOURNAL_FILE")),
         MembersCollector(
+            clock.now,
             lambda: watch.chain.get_current(_read_wall_s()),
-            peer_id,
+            machine.describe_presence,
             transport.get_peers,
             transport.get_round_trips,
         ),

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -19,6 +21,8 @@ from gossip_price.adapters.metrics import (
     TransportCollector,
 )
 from gossip_price.core.backlog import Backlog
+from gossip_price.core.hearing import MemberPresence
+from gossip_price.core.types import Now
 from gossip_price.network.epochs import EpochChain
 from networks import START, make_network
 from node_registry import make_full_registry
@@ -99,19 +103,97 @@ def test_the_journal_s_size_is_that_of_its_files_together(tmp_path: Path) -> Non
     assert registry.get_sample_value("gossip_price_journal_size_bytes") == 4_196
 
 
-def test_each_other_member_has_a_series_whether_it_is_connected_or_not() -> None:
-    document = make_network(4).document
-    me, near, *_, far = document.members
-    peers, round_trips = ["a stranger", near.peer_id], {"a stranger": 1.0, near.peer_id: 0.012}
-    registry = show(
-        MembersCollector(lambda: document, me.peer_id, lambda: peers, lambda: round_trips)
+NOW = Now(START * 1_000, 500_000)
+DOCUMENT = make_network(4).document
+
+
+def show_members(presences: Sequence[MemberPresence], *peers: str) -> CollectorRegistry:
+    return show(
+        MembersCollector(
+            lambda: NOW,
+            lambda: DOCUMENT,
+            lambda now: presences,
+            lambda: peers,
+            lambda: dict.fromkeys(peers, 0.012),
+        )
     )
 
-    def get(name: str, address: str) -> float | None:
-        return registry.get_sample_value(f"gossip_price_member_{name}", {"member": address})
 
-    assert [get("connected", one.address) for one in (near, far, me)] == [1, 0, None]
-    assert [get("ping_seconds", one.address) for one in (near, far, me)] == [0.012, None, None]
+def make_presences(**of_the_second: Any) -> list[MemberPresence]:
+    """Return us, a second member as given, and two that were never heard."""
+    me, second, *never = DOCUMENT.addresses
+    given: dict[str, Any] = {"received": NOW, "clock_ms": NOW.wall_ms} | of_the_second
+    return [
+        MemberPresence(me, is_me=True, received=NOW, clock_ms=NOW.wall_ms, heard={second: 17}),
+        MemberPresence(second, **given),
+        *(MemberPresence(address) for address in never),
+    ]
+
+
+def get_by_member(registry: CollectorRegistry, name: str) -> list[float | None]:
+    return [
+        registry.get_sample_value(f"gossip_price_member_{name}", {"member": member.address})
+        for member in DOCUMENT.members
+    ]
+
+
+def test_each_other_member_has_a_series_whether_it_is_there_or_not() -> None:
+    received = Now(NOW.wall_ms - 7_000, NOW.mono_ms - 7_000)
+    second = DOCUMENT.members[1].peer_id
+    registry = show_members(
+        make_presences(received=received, clock_ms=received.wall_ms + 2_500), second, "a stranger"
+    )
+    assert get_by_member(registry, "connected") == [None, 1, 0, 0]
+    assert get_by_member(registry, "ping_seconds") == [None, 0.012, None, None]
+    assert get_by_member(registry, "present") == [None, 1, 0, 0]
+    assert get_by_member(registry, "heartbeat_age_seconds") == [None, 7, None, None]
+    assert get_by_member(registry, "messages_heard_total") == [None, 17, 0, 0]
+    assert get_by_member(registry, "clock_offset_seconds") == [None, 2.5, None, None]
+    assert registry.get_sample_value("gossip_price_clock_offset_seconds") == 0
+
+
+def test_the_margin_is_who_is_there_less_who_must_sign() -> None:
+    silent = show_members(make_presences(missed=9))
+    both = show_members(make_presences())
+    names = [f"gossip_price_{name}" for name in ("members_present", "quorum_margin")]
+    assert [silent.get_sample_value(name) for name in names] == [1, -2]
+    assert [both.get_sample_value(name) for name in names] == [2, -1]
+
+
+def test_our_own_clock_is_the_one_that_differs_where_all_others_agree() -> None:
+    me, *others = DOCUMENT.addresses
+    presences = [
+        MemberPresence(me, is_me=True, received=NOW, clock_ms=NOW.wall_ms),
+        *(MemberPresence(one, received=NOW, clock_ms=NOW.wall_ms + 3_000) for one in others),
+    ]
+    registry = show_members(presences)
+    assert registry.get_sample_value("gossip_price_clock_offset_seconds") == -3
+    assert get_by_member(registry, "clock_offset_seconds") == [None, 0, 0, 0]
+
+
+def test_whom_others_do_not_hear_and_who_does_not_hear_others_is_shown_of_all() -> None:
+    gone, *there = DOCUMENT.addresses
+    deaf = there[-1]
+    presences = [
+        MemberPresence(gone),
+        *(
+            MemberPresence(
+                one,
+                is_me=one == there[0],
+                received=NOW,
+                clock_ms=NOW.wall_ms,
+                unheard={
+                    other: 9 if other == gone or one == deaf else 0
+                    for other in DOCUMENT.addresses
+                    if other != one
+                },
+            )
+            for one in there
+        ),
+    ]
+    registry = show_members(presences)
+    assert get_by_member(registry, "isolated") == [1, 0, 0, 0]
+    assert get_by_member(registry, "deaf") == [0, 0, 0, 1]
 
 
 def test_each_problem_of_readiness_is_a_series_that_is_there_before_it_happens() -> None:

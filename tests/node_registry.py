@@ -46,7 +46,7 @@ def make_full_registry(journal: Path) -> CollectorRegistry:
         SourceCollector(lambda: {("coinbase", "ok"): 3}),
         TransportCollector(Counters(delivered=7, dials=5).snapshot, lambda: ["a", "b"]),
         TermsCollector(lambda: EpochChain([document]), me, lambda: START),
-        BacklogCollector(lambda: BACKLOG, lambda: [PAIR]),
+        BacklogCollector(lambda: BACKLOG, lambda: document),
         JournalCollector(journal),
         MembersCollector(
             lambda: NOW,

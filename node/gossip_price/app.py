@@ -258,13 +258,11 @@ async def _run_peer(
         SourceCollector(source.get_counters),
         TransportCollector(transport.get_counters, transport.get_peers),
         TermsCollector(lambda: watch.chain, signer.address, _read_wall_s),
-        BacklogCollector(
-            lambda: machine.describe_backlog(clock.now()), lambda: _list_pairs(watch.chain)
-        ),
+        BacklogCollector(lambda: machine.describe_backlog(clock.now()), watch.get_in_force),
         JournalCollector(_require(settings.journal_file, "GP_JOURNAL_FILE")),
         MembersCollector(
             clock.now,
-            lambda: watch.chain.get_current(_read_wall_s()),
+            watch.get_in_force,
             machine.describe_presence,
             transport.get_peers,
             transport.get_round_trips,
@@ -311,10 +309,6 @@ def _hand_on(chain: EpochChain, store: PostgresStore, metrics: NodeMetrics, engi
 def _register(registry: CollectorRegistry, *collectors: Collector) -> None:
     for collector in collectors:
         registry.register(collector)
-
-
-def _list_pairs(chain: EpochChain) -> list[str]:
-    return [terms.pair for terms in chain.newest.pairs]
 
 
 def _configure(

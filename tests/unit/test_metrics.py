@@ -157,16 +157,16 @@ def test_the_outage_of_the_database_has_a_beginning_and_an_end(
     assert get() == 2_000
 
 
-def test_fetches_without_a_price_are_counted_until_one_has_one(
+def test_rounds_without_a_price_of_ours_are_counted_until_one_has_one(
     registry: CollectorRegistry, metrics: NodeMetrics
 ) -> None:
     def get() -> float | None:
-        name = "gossip_price_observations_failed_in_a_row"
+        name = "gossip_price_rounds_unobserved_in_a_row"
         return registry.get_sample_value(name, {"pair": "ETH-USD"})
 
     assert get() == 0
-    for _ in range(3):
-        metrics.observe(Note(NoteKind.NOT_OBSERVED, pair="ETH-USD", reason="timeout"))
+    for round_ in (70, 85, 85, 100):  # asked twice in one round
+        metrics.observe(Note(NoteKind.NOT_OBSERVED, pair="ETH-USD", round=round_, reason="timeout"))
     assert get() == 3
     metrics.observe(Note(NoteKind.OBSERVED, pair="ETH-USD", round=115, price=1))
     assert get() == 0

@@ -23,8 +23,9 @@ from gossip_price.adapters.metrics import (
 from gossip_price.core.backlog import Backlog
 from gossip_price.core.hearing import MemberPresence
 from gossip_price.core.types import Now
+from gossip_price.network.document import PairTerms
 from gossip_price.network.epochs import EpochChain
-from networks import START, make_network
+from networks import START, TERMS, make_network
 from node_registry import make_full_registry
 
 PAIR = {"pair": "ETH-USD"}
@@ -73,12 +74,15 @@ def test_the_terms_are_those_of_the_epoch_in_force_and_not_of_the_newest() -> No
     assert get(*names) == [1, 2, 4, 0, 15]
     now = second.start
     assert get(*names) == [2, 2, 5, 1, 30]
+    assert get("rounds_expected_since_timestamp_seconds") == [second.start]
     assert get("minimum_signers", "max_deviation_ratio", "settle_cap_seconds") == [4, 0.01, 90]
 
 
 def test_the_backlog_is_told_in_seconds_and_a_pair_never_stored_has_round_0() -> None:
     backlog = Backlog(2, 1_500, 3, 61_000, {"ETH-USD": START})
-    registry = show(BacklogCollector(lambda: backlog, lambda: ["BTC-USD", "ETH-USD"]))
+    btc = PairTerms("BTC-USD", 8, 1, 10**15)
+    document = make_network(4, pairs=(btc, TERMS)).document
+    registry = show(BacklogCollector(lambda: backlog, lambda: document))
     values = {
         name: registry.get_sample_value(f"gossip_price_{name}")
         for name in (

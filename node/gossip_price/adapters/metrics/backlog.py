@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from gossip_price.adapters.metrics.families import Family
 from gossip_price.core.backlog import Backlog
+from gossip_price.network.document import Document
 
 _UNSETTLED = Family(
     "gauge", "gossip_price_unsettled_reports", "How many proven reports have not settled yet?"
@@ -45,13 +46,16 @@ JOURNAL_FAMILIES: Final = (_JOURNAL_SIZE,)
 
 
 class BacklogCollector(Collector):
-    """Shows what `describe` says of the machine now; each of `list_pairs` has a stored round."""
+    """Shows what `describe` says of the machine now.
+
+    Each pair of `get_document()`, the epoch in force, has a stored round; 0 where none is known.
+    """
 
     def __init__(
-        self, describe: Callable[[], Backlog], list_pairs: Callable[[], Iterable[str]]
+        self, describe: Callable[[], Backlog], get_document: Callable[[], Document]
     ) -> None:
         self._describe = describe
-        self._list_pairs = list_pairs
+        self._get_document = get_document
 
     def collect(self) -> Iterable[Metric]:
         """Return what is true now."""
@@ -60,8 +64,10 @@ class BacklogCollector(Collector):
         yield _UNSETTLED_AGE.show(backlog.unsettled_age_ms / 1_000)
         yield _UNSTORED.show(backlog.unstored)
         yield _UNSTORED_AGE.show(backlog.unstored_age_ms / 1_000)
-        rounds = dict.fromkeys(self._list_pairs(), 0) | dict(backlog.stored_rounds)
-        yield _STORED_ROUND.show_all({(pair,): round_ for pair, round_ in rounds.items()})
+        pairs = [terms.pair for terms in self._get_document().pairs]
+        yield _STORED_ROUND.show_all(
+            {(pair,): backlog.stored_rounds.get(pair, 0) for pair in pairs}
+        )
 
 
 class JournalCollector(Collector):

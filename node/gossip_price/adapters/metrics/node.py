@@ -98,10 +98,10 @@ _OBSERVED_SOURCES = Family(
     "How many sources were our last observation's median of?",
     ("pair",),
 )
-_FAILED_IN_A_ROW = Family(
+_UNOBSERVED = Family(
     "gauge",
-    "gossip_price_observations_failed_in_a_row",
-    "How many of our fetches have ended without a price since the last that had one?",
+    "gossip_price_rounds_unobserved_in_a_row",
+    "In how many rounds have we seen no price ourselves since the last in which we did?",
     ("pair",),
 )
 _PROVEN_PRICE = Family(
@@ -133,7 +133,7 @@ NOTED_FAMILIES: Final = (
     _OBSERVED_PRICE,
     _OBSERVED_ROUND,
     _OBSERVED_SOURCES,
-    _FAILED_IN_A_ROW,
+    _UNOBSERVED,
     _PROVEN_PRICE,
     _PROVEN_ROUND,
     _SETTLED_SIGNERS,
@@ -177,14 +177,15 @@ class NodeMetrics:
         self._observed_price = _OBSERVED_PRICE.make_gauge(registry)
         self._observed_round = _OBSERVED_ROUND.make_gauge(registry)
         self._observed_sources = _OBSERVED_SOURCES.make_gauge(registry)
-        self._failed_in_a_row = _FAILED_IN_A_ROW.make_gauge(registry)
+        self._unobserved = _UNOBSERVED.make_gauge(registry)
         self._proven_price = _PROVEN_PRICE.make_gauge(registry)
         self._proven_round = _PROVEN_ROUND.make_gauge(registry)
         self._settled_signers = _SETTLED_SIGNERS.make_gauge(registry)
         self._bias = ProposerBias(registry, me, self._members)
-        #: By pair the newest round that was proven, and that settled.
+        #: By pair the newest round that was proven, that settled, that ended our last fetch.
         self._proven_rounds: dict[str, int] = {}
         self._settled_rounds: dict[str, int] = {}
+        self._unobserved_rounds: dict[str, int] = {}
         for document in documents:
             self.add_epoch(document)
 
@@ -201,10 +202,13 @@ class NodeMetrics:
                 self._observed_price.labels(pair).set(_to_float(note))
                 self._observed_round.labels(pair).set(note.round)
                 self._observed_sources.labels(pair).set(note.count)
-                self._failed_in_a_row.labels(pair).set(0)
+                self._unobserved.labels(pair).set(0)
+                self._unobserved_rounds[pair] = note.round
                 self._bias.process_observed(note)
             case NoteKind.NOT_OBSERVED:
-                self._failed_in_a_row.labels(pair).inc()
+                if self._unobserved_rounds.get(pair) != note.round:  # once, if asked twice
+                    self._unobserved.labels(pair).inc()
+                self._unobserved_rounds[pair] = note.round
             case NoteKind.PROVEN:
                 if note.ms:
                     self._proven_after.labels(pair).observe(note.ms / 1_000)
@@ -241,7 +245,7 @@ class NodeMetrics:
                     for value in begun[label]:
                         self._counters[kind].labels(bounded[label].take(value))
         for pair in begun["pair"]:
-            self._failed_in_a_row.labels(self._pairs.take(pair))
+            self._unobserved.labels(self._pairs.take(pair))
         self._bias.add_members(members)
 
     def _set_store(self, is_up: bool) -> None:

@@ -21,6 +21,11 @@ _MINIMUM_SIGNERS = Family(
     "gauge", "gossip_price_minimum_signers", "How many members must sign a price?"
 )
 _INTERVAL = Family("gauge", "gossip_price_interval_seconds", "How long is a round?")
+_EXPECTED_SINCE = Family(
+    "gauge",
+    "gossip_price_rounds_expected_since_timestamp_seconds",
+    "Since when may prices be expected: since our start, or the epoch's if that was later?",
+)
 _SETTLE_CAP = Family(
     "gauge",
     "gossip_price_settle_cap_seconds",
@@ -41,6 +46,7 @@ TERM_FAMILIES: Final = (
     _IS_MEMBER,
     _MINIMUM_SIGNERS,
     _INTERVAL,
+    _EXPECTED_SINCE,
     _SETTLE_CAP,
     _SKEW,
     _MAX_DEVIATION,
@@ -56,6 +62,7 @@ class TermsCollector(Collector):
         self._get_chain = get_chain
         self._me = me
         self._wall_s = wall_s
+        self._started_s = wall_s()
 
     def collect(self) -> Iterable[Metric]:
         """Return what is true now."""
@@ -67,6 +74,7 @@ class TermsCollector(Collector):
         yield _IS_MEMBER.show(self._me in document.index_by_address)
         yield _MINIMUM_SIGNERS.show(document.minimum_signers)
         yield _INTERVAL.show(document.interval)
+        yield _EXPECTED_SINCE.show(max(self._started_s, document.start))
         yield _SETTLE_CAP.show(document.settle_cap)
         yield _SKEW.show(document.skew)
         yield _MAX_DEVIATION.show(document.max_deviation / 10_000)

@@ -10,7 +10,7 @@ from typing import Final
 from gossip_price.network.durations import parse_duration
 from gossip_price.network.planner import LEAD_S
 from gossip_price.network.problems import Problem, ProblemsError, suggest
-from gossip_price_operator.inputs import Defaults
+from gossip_price_operator.inputs import RUNBOOKS, Defaults
 from gossip_price_operator.workers import Pace
 
 PREFIX: Final = "GPO_"
@@ -29,6 +29,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "GPO_RESYNC": "how often to look at a network that is at rest (60s)",
     "GPO_RESYNC_MOVING": "how often to look at one that is not (5s)",
     "GPO_EPOCH_LEAD": "a new epoch starts so long after it was made (3m)",
+    "GPO_RUNBOOKS": "URL of the folder with the alerts' pages (docs/runbooks, of the repository)",
     "GPO_HTTPADDR": "where /livez and /readyz are served, host:port (0.0.0.0:8080)",
     "GPO_LOGLEVEL": "`debug`, `info` (default), `warning` or `error`",
 }
@@ -94,6 +95,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             image_pull_policy=choice("GPO_IMAGE_PULL_POLICY", _POLICIES, "IfNotPresent"),
             image_pull_secrets=_split(given.get("GPO_IMAGE_PULL_SECRETS", "")),
             epoch_lead_s=seconds("GPO_EPOCH_LEAD", LEAD_S),
+            runbooks=given.get("GPO_RUNBOOKS", RUNBOOKS),
         ),
         namespaces=_split(given.get("GPO_NAMESPACES", "")),
         namespace=given.get("GPO_NAMESPACE", "gossip-price-system"),

@@ -30,7 +30,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "GPO_RESYNC_MOVING": "how often to look at one that is not (5s)",
     "GPO_EPOCH_LEAD": "a new epoch starts so long after it was made (3m)",
     "GPO_RUNBOOKS": "URL of the folder with the alerts' pages (docs/runbooks, of the repository)",
-    "GPO_HTTPADDR": "where /livez and /readyz are served, host:port (0.0.0.0:8080)",
+    "GPO_HTTPADDR": "where /livez, /readyz and /metrics are served, host:port (0.0.0.0:8080)",
     "GPO_LOGLEVEL": "`debug`, `info` (default), `warning` or `error`",
 }
 _LEVELS: Final = ("debug", "info", "warning", "error")

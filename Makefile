@@ -22,7 +22,7 @@ run: .venv/.ready ## run a whole network here: bootstrap, 4 nodes, Postgres (Ctr
 
 test: .venv/.ready ## every test that needs no cluster
 	@scripts/check-test-tools
-	@exec .venv/bin/python -m pytest $(ARGS)
+	@exec .venv/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
 faults: .venv/.ready ## real processes, libp2p and Postgres through bad days (root; 10 minutes)
 	@scripts/check-fault-tools

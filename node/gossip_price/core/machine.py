@@ -189,6 +189,11 @@ class Machine:
     # --- what others may ask ------------------------------------------------------------------
 
     @property
+    def me(self) -> bytes:
+        """Our 20-byte address."""
+        return self._me
+
+    @property
     def is_journal_failing(self) -> bool:
         """The journal does not take records; nothing is signed."""
         return self._journal_retry_ms is not None
@@ -206,6 +211,14 @@ class Machine:
     def count_reports(self) -> int:
         """Return how many reports are in memory, proven or not."""
         return len(self._tallies)
+
+    def find_settled(self, id_: bytes) -> ev.ProvenRecord | None:
+        """Return a settled price that is in memory: all that wait to be stored, and the newest."""
+        tally = self._tallies.get(id_)
+        if tally is None or id_ not in self._settled:
+            return None
+        entry, signed_ms = tally.to_entry(), tally.last_signed_wall_ms
+        return ev.ProvenRecord(id_, entry, signed_ms, *tally.observed)
 
     def get_writers(self, store: bytes, mono_ms: int) -> list[bytes]:
         """Return the addresses of the members whose heartbeats, still fresh, name this store."""
@@ -1329,6 +1342,7 @@ class Machine:
             "pair": report.pair,
             "round": report.round,
             "id": tally.id,
+            "proposer": report.proposer,
             "price": report.price,
             "decimals": report.decimals,
             "count": len(tally.signatures),

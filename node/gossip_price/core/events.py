@@ -160,6 +160,12 @@ class AskFailed(Struct, frozen=True):
     detail: str = ""
 
 
+class PeersChanged(Struct, frozen=True):
+    """We have live connections to these peer ids now, and to no others."""
+
+    peers: frozenset[str]
+
+
 class NetworkChanged(Struct, frozen=True):
     """The network file names these epochs now: those known, and perhaps more."""
 
@@ -191,6 +197,7 @@ Event = (
     | Asked
     | Answered
     | AskFailed
+    | PeersChanged
     | NetworkChanged
     | Closing
 )

@@ -7,6 +7,7 @@ soon it will beat again; and while our process is stopped, nobody is held to be 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import compress
 
@@ -74,6 +75,8 @@ class Presence:
         self._beat = 0
         self._counted_ms: int | None = None
         self._has_met_price = False
+        #: Grows whenever what `describe` returns may have changed by more than counts and ages.
+        self.changes = 0
 
     # --- what we hear and see ourselves -------------------------------------------------------
 
@@ -90,6 +93,7 @@ class Presence:
 
     def process_peers(self, peers: frozenset[str]) -> None:
         """Take the peer ids of all live connections."""
+        self.changes += 1
         self._peers = peers
 
     def process_observation(self, seen: Seen) -> None:
@@ -109,6 +113,7 @@ class Presence:
             if self._counted_ms is not None and mono_ms < self._counted_ms + interval_ms:
                 return
         self._beat += 1
+        self.changes += 1
         self._counted_ms = mono_ms
 
     def make_testimony(self, document: Document) -> tuple[bytes, bytes, bytes]:
@@ -141,6 +146,7 @@ class Presence:
                 return False
         testimony = decode_testimony(heartbeat, document)
         same_life = known is not None and known.heartbeat.boot == heartbeat.boot
+        self.changes += 1
         grown = self._find_grown(testimony, document, known if same_life else None)
         self._beats[heartbeat.member] = _Known(
             heartbeat, document, testimony, now, self._beat, grown
@@ -180,6 +186,12 @@ class Presence:
             del self._counts[address]
         for pair in self._seen.keys() - pairs:
             del self._seen[pair]
+
+    def list_seen(self) -> Iterator[tuple[bytes, Seen]]:
+        """Give the newest observations that others' heartbeats name, by address."""
+        for address, known in self._beats.items():
+            for seen in known.testimony.observed:
+                yield address, seen
 
     # --- all together -------------------------------------------------------------------------
 

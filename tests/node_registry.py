@@ -24,6 +24,7 @@ from gossip_price.core.events import Note, NoteKind
 from gossip_price.core.hearing import MemberPresence
 from gossip_price.core.types import Now
 from gossip_price.network.epochs import EpochChain
+from gossip_price.ports import Connection
 from networks import PAIR, START, make_network
 
 NETWORK: Final = make_network(4)
@@ -40,7 +41,19 @@ def make_full_registry(journal: Path) -> CollectorRegistry:
     metrics = NodeMetrics(registry, [document], me=me, wall_s=lambda: float(START))
     for kind in NoteKind:
         metrics.observe(
-            Note(kind, PAIR, START, bytes(32), other, 100, 2, 1, 3, 500, "why", proposer=other)
+            Note(
+                kind,
+                pair=PAIR,
+                round=START,
+                member=other,
+                proposer=other,
+                price=100,
+                decimals=2,
+                count=1,
+                needed=3,
+                ms=500,
+                reason="why",
+            )
         )
     for collector in (
         SourceCollector(lambda: {("coinbase", "ok"): 3}),
@@ -55,8 +68,7 @@ def make_full_registry(journal: Path) -> CollectorRegistry:
                 MemberPresence(me, is_me=True, received=now, clock_ms=now.wall_ms),
                 MemberPresence(other, received=now, clock_ms=now.wall_ms),
             ),
-            lambda: [peers[1]],
-            lambda: {peers[1]: 0.012},
+            lambda: [Connection(peers[1], is_inbound=True, since_ms=0, ping_ms=12.0)],
         ),
         HealthCollector(lambda: {"clock": "behind"}, lambda: 1),
     ):

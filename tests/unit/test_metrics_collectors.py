@@ -25,6 +25,7 @@ from gossip_price.core.hearing import MemberPresence
 from gossip_price.core.types import Now
 from gossip_price.network.document import PairTerms
 from gossip_price.network.epochs import EpochChain
+from gossip_price.ports import Connection
 from networks import START, TERMS, make_network
 from node_registry import make_full_registry
 
@@ -117,8 +118,7 @@ def show_members(presences: Sequence[MemberPresence], *peers: str) -> CollectorR
             lambda: NOW,
             lambda: DOCUMENT,
             lambda now: presences,
-            lambda: peers,
-            lambda: dict.fromkeys(peers, 0.012),
+            lambda: [Connection(peer, is_inbound=True, since_ms=0, ping_ms=12.0) for peer in peers],
         )
     )
 

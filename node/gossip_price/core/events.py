@@ -438,6 +438,7 @@ class Note(Struct, frozen=True):
     round: int = 0
     id: bytes = b""
     member: bytes = b""
+    proposer: bytes = b""
     price: int = 0
     decimals: int = 0
     count: int = 0
@@ -446,7 +447,6 @@ class Note(Struct, frozen=True):
     reason: str = ""
     detail: str = ""
     author: str = ""
-    proposer: bytes = b""
 
 
 AuditEffect = RecallRange | ReadRows | Correct | AddSignatures

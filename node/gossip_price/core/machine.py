@@ -192,6 +192,11 @@ class Machine:
     # --- what others may ask ------------------------------------------------------------------
 
     @property
+    def me(self) -> bytes:
+        """Our 20-byte address."""
+        return self._me
+
+    @property
     def is_journal_failing(self) -> bool:
         """The journal does not take records; nothing is signed."""
         return self._journal_retry_ms is not None
@@ -228,6 +233,14 @@ class Machine:
         """Return how many reports are in memory, proven or not."""
         return len(self._tallies)
 
+    def find_settled(self, id_: bytes) -> ev.ProvenRecord | None:
+        """Return a settled price that is in memory: all that wait to be stored, and the newest."""
+        tally = self._tallies.get(id_)
+        if tally is None or id_ not in self._settled:
+            return None
+        entry, signed_ms = tally.to_entry(), tally.last_signed_wall_ms
+        return ev.ProvenRecord(id_, entry, signed_ms, *tally.observed)
+
     def get_writers(self, store: bytes, mono_ms: int) -> list[bytes]:
         """Return the addresses of the members whose heartbeats, still fresh, name this store."""
         document = self._chain.get_current((mono_ms + self._clock_offset_ms) // 1000)
@@ -245,6 +258,15 @@ class Machine:
             clock_ms=now.wall_ms,
         )
         return self._presence.describe(self._chain.get_current(now.wall_ms // 1000), me)
+
+    @property
+    def presence_changes(self) -> int:
+        """A number that grows whenever heartbeats or connections have brought something new."""
+        return self._presence.changes
+
+    def list_seen(self) -> Iterable[tuple[bytes, Seen]]:
+        """Give other members' newest observations, as their heartbeats name them, by address."""
+        return self._presence.list_seen()
 
     def find_clock_problem(self, now: Now) -> str | None:
         """Say what is wrong with the clock: it is behind a round that was entered before."""
@@ -1380,11 +1402,11 @@ class Machine:
             "pair": report.pair,
             "round": report.round,
             "id": tally.id,
+            "proposer": report.proposer,
             "price": report.price,
             "decimals": report.decimals,
             "count": len(tally.signatures),
             "needed": tally.document.minimum_signers,
-            "proposer": report.proposer,
         }
         self._note(kind, **(told | fields))
 

@@ -36,11 +36,13 @@ from gossip_price.adapters.libp2p.counters import Counters
 from gossip_price.adapters.libp2p.dht import Dht
 from gossip_price.adapters.libp2p.exchange import Exchange
 from gossip_price.adapters.libp2p.gossip import Gossip, Router, Topic
+from gossip_price.adapters.libp2p.ledger import Ledger
 from gossip_price.adapters.libp2p.membership import Membership
 from gossip_price.adapters.libp2p.muxer import cut
 from gossip_price.adapters.libp2p.prober import run_prober
 from gossip_price.adapters.libp2p.swarm import build_host
 from gossip_price.network.multiaddrs import Address, parse_multiaddr
+from gossip_price.ports import Connection
 
 log = logging.getLogger(__name__)
 
@@ -132,11 +134,11 @@ class Node:
             membership=membership,
             counters=counters,
         )
+        self._ledger = Ledger(self._host.get_network())
         self._nursery: trio.Nursery | None = None
-        #: Peer ids of live connections; replaced, never changed: read on another thread.
+        #: Live connections and their peer ids; replaced, never changed: read on another thread.
         self.peers: frozenset[str] = frozenset()
-        #: Seconds that the last pong of each connected peer took; likewise.
-        self.round_trips: dict[str, float] = {}
+        self.connections: tuple[Connection, ...] = ()
 
     async def run(self) -> None:
         """Listen, join, work until `stop`, say goodbye. Raises OSError if it cannot listen."""
@@ -157,7 +159,7 @@ class Node:
                 nursery = self._nursery = await stack.enter_async_context(trio.open_nursery())
                 nursery.start_soon(self._connector.run)
                 nursery.start_soon(
-                    run_prober, self._host, self._tuning, self._counters, self._note_round_trip
+                    run_prober, self._host, self._tuning, self._counters, self._note_ping
                 )
                 nursery.start_soon(self._run_announcer)
                 nursery.start_soon(self._run_discovery)
@@ -254,14 +256,15 @@ class Node:
         )
         self._connector.is_book_changed |= changed
 
+    def _note_ping(self, connection: Any, ping_s: float) -> None:
+        self._ledger.process_ping(connection, ping_s)
+        self.connections = self._ledger.list_connections()
+
     def _note_connections(self, is_new: bool) -> None:
-        self.peers = self._connector.list_connected()
+        self.connections = self._ledger.list_connections()
+        self.peers = frozenset(connection.peer for connection in self.connections)
         if is_new:
             self._newcomer.set()
-
-    def _note_round_trip(self, peer: str, seconds: float) -> None:
-        known = {other: was for other, was in self.round_trips.items() if other in self.peers}
-        self.round_trips = known | {peer: seconds}
 
     # The loops.
 

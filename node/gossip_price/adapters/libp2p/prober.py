@@ -26,13 +26,13 @@ log = logging.getLogger(__name__)
 
 
 async def _ping(host: Any, connection: Any) -> float:
-    """Return how long the pong took, without the stream's opening."""
+    """Return the seconds between ping and pong; what making the stream takes is not in them."""
     stream = await connection.new_stream()
     try:
         communicator = MultiselectCommunicator(stream)
         stream.set_protocol(await host.multiselect_client.select_one_of([PING], communicator))
         sent, got = os.urandom(PING_LENGTH), b""
-        begun_s = trio.current_time()
+        began = trio.current_time()
         await stream.write(sent)
         while len(got) < PING_LENGTH:
             piece = await stream.read(PING_LENGTH - len(got))
@@ -41,7 +41,7 @@ async def _ping(host: Any, connection: Any) -> float:
             got += piece
         if got != sent:
             raise OSError("the pong is another one's")
-        return trio.current_time() - begun_s
+        return trio.current_time() - began
     finally:
         with trio.move_on_after(1) as scope:
             scope.shield = True
@@ -49,11 +49,11 @@ async def _ping(host: Any, connection: Any) -> float:
 
 
 async def run_prober(
-    host: Any, tuning: Tuning, counters: Counters, answered_in: Callable[[str, float], None]
+    host: Any, tuning: Tuning, counters: Counters, tell: Callable[[Any, float], None]
 ) -> None:
     """Ping every connection for ever; cut those that miss `ping_strikes` pongs in a row.
 
-    `answered_in(peer id, seconds)` is told of every pong.
+    `tell(connection, seconds)` is called for each pong.
     """
     strikes: collections.Counter[int] = collections.Counter()
 
@@ -61,9 +61,8 @@ async def run_prober(
         answered = False
         with trio.move_on_after(tuning.ping_timeout_s):
             try:
-                seconds = await _ping(host, connection)
+                tell(connection, await _ping(host, connection))
                 answered = True
-                answered_in(str(connection.muxed_conn.peer_id), seconds)
             except Exception as error:  # noqa: BLE001  # supervising edge: any end is a strike
                 log.debug("ping of %s: %r", connection.muxed_conn.peer_id, error)
         if answered or connection.is_closed:

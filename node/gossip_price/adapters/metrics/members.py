@@ -6,7 +6,7 @@ what it hears itself; the rows of all nodes together are the who-hears-whom matr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from prometheus_client.core import Metric
@@ -23,6 +23,7 @@ from gossip_price.core.hearing import (
 from gossip_price.core.types import Now
 from gossip_price.network.document import Document
 from gossip_price.network.keys import format_address
+from gossip_price.ports import Connection
 
 
 def _gauge(name: str, question: str) -> Family:
@@ -77,7 +78,7 @@ MEMBER_FAMILIES: Final = (
 class MembersCollector(Collector):
     """Shows who is there, as the machine's `describe` and the p2p network tell.
 
-    `get_document` returns the epoch in force; `get_round_trips` seconds by peer id.
+    `get_document` returns the epoch in force.
     """
 
     def __init__(
@@ -85,14 +86,12 @@ class MembersCollector(Collector):
         now: Callable[[], Now],
         get_document: Callable[[], Document],
         describe: Callable[[Now], Sequence[MemberPresence]],
-        get_peers: Callable[[], Collection[str]],
-        get_round_trips: Callable[[], Mapping[str, float]],
+        get_connections: Callable[[], Iterable[Connection]],
     ) -> None:
         self._now = now
         self._get_document = get_document
         self._describe = describe
-        self._get_peers = get_peers
-        self._get_round_trips = get_round_trips
+        self._get_connections = get_connections
 
     def collect(self) -> Iterable[Metric]:
         """Return what is true now."""
@@ -111,17 +110,19 @@ class MembersCollector(Collector):
         yield _MARGIN.show(there - document.minimum_signers)
 
     def _show_connections(self, document: Document, me: bytes | None) -> Iterable[Metric]:
-        peers, round_trips = self._get_peers(), self._get_round_trips()
+        connections = {one.peer: one for one in self._get_connections()}
         by_peer = {
             member.peer_id: address
             for member, address in zip(document.members, document.addresses, strict=True)
             if address != me
         }
-        yield _show(_CONNECTED, {address: peer in peers for peer, address in by_peer.items()})
-        yield _show(
-            _PING,
-            {by_peer[peer]: seconds for peer, seconds in round_trips.items() if peer in by_peer},
-        )
+        yield _show(_CONNECTED, {address: peer in connections for peer, address in by_peer.items()})
+        pings = {
+            by_peer[peer]: one.ping_ms / 1_000
+            for peer, one in connections.items()
+            if peer in by_peer and one.ping_ms is not None
+        }
+        yield _show(_PING, pings)
 
 
 def _show_presences(presences: Sequence[MemberPresence], now: Now) -> Iterable[Metric]:

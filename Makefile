@@ -56,7 +56,7 @@ manifests: .venv/.ready ## write what ships from code: the CRD, alerts, the dash
 	.venv/bin/python -m gossip_price_operator.crd >$(CRD).new
 	mv $(CRD).new $(CRD)
 	.venv/bin/python -m gossip_price_operator.rule_files deploy
-	.venv/bin/python scripts/make_dashboard.py >deploy/dashboard.json.new
+	.venv/bin/python -m gossip_price.dashboard >deploy/dashboard.json.new
 	mv deploy/dashboard.json.new deploy/dashboard.json
 
 clean: ## remove .venv and caches (not data/: that holds your network's keys and prices)

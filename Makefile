@@ -51,6 +51,7 @@ bench-catchup: .venv/.ready ## what catching up costs, in questions and bytes
 
 docs: .venv/.ready ## write the pages that are made from the code
 	.venv/bin/python -m gossip_price.settings_page docs/configuration.md
+	.venv/bin/python scripts/metrics_page.py docs/metrics.md
 
 manifests: .venv/.ready ## write what ships from code: the CRD, alerts, the dashboard
 	.venv/bin/python -m gossip_price_operator.crd >$(CRD).new

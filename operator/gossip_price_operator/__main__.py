@@ -19,6 +19,7 @@ from gossip_price_operator.handlers import Mark, configure, make_registry
 from gossip_price_operator.health import HealthReader
 from gossip_price_operator.kube import Kube
 from gossip_price_operator.lease import Leadership
+from gossip_price_operator.logs import configure_logs
 from gossip_price_operator.metrics import OperatorMetrics
 from gossip_price_operator.metrics import make_registry as make_metrics_registry
 from gossip_price_operator.probes import make_probes
@@ -43,12 +44,7 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"gossip-price-operator: the environment cannot be used:\n{error}\n")
         return _BAD_SETTINGS
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    # kopf tells of each event that it hands on; we tell of what comes of them.
-    if settings.log_level != "debug":
-        logging.getLogger("kopf").setLevel(logging.WARNING)
+    configure_logs(settings.log_format, settings.log_level, sys.stderr)
     asyncio.run(run(settings))
     return 0
 

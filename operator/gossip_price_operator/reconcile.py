@@ -354,7 +354,8 @@ class Reconciler:
             try:
                 look.gathered.put(await self._kube.create(make_migration(look.inputs)))
             except ConflictError:
-                log.info("the migration's Job %s is there already", key[1])
+                network = f"{look.inputs.namespace}/{look.inputs.name}"
+                log.info("the Job %s is there already", key[1], extra={"network": network})
 
     async def _remove(self, look: _Look, plan: Plan) -> None:
         """Delete the Deployments of nodes that have left; their keys and journals stay."""

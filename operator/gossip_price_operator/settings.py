@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from gossip_price.network.durations import parse_duration
 from gossip_price.network.planner import LEAD_S
@@ -31,8 +31,10 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "GPO_EPOCH_LEAD": "a new epoch starts so long after it was made (3m)",
     "GPO_RUNBOOKS": "URL of the folder with the alerts' pages (docs/runbooks, of the repository)",
     "GPO_HTTPADDR": "where /livez, /readyz and /metrics are served, host:port (0.0.0.0:8080)",
+    "GPO_LOGFORMAT": "`text` (default) or `json`",
     "GPO_LOGLEVEL": "`debug`, `info` (default), `warning` or `error`",
 }
+_FORMATS: Final = ("text", "json")
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _POLICIES: Final = ("IfNotPresent", "Always", "Never")
 _SECONDS_MAX: Final = 86_400
@@ -57,6 +59,7 @@ class Settings:
     http_host: str
     http_port: int
     log_level: str
+    log_format: Literal["text", "json"]
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
@@ -107,6 +110,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         http_host=host.removeprefix("[").removesuffix("]"),
         http_port=int(port) if port.isdecimal() else 0,
         log_level=choice("GPO_LOGLEVEL", _LEVELS, "info"),
+        log_format="json" if choice("GPO_LOGFORMAT", _FORMATS, "text") == "json" else "text",
     )
     if problems:
         raise SettingsError(problems)

@@ -115,14 +115,14 @@ class Workers:
                 failures += 1
                 self._tell_error(network)
                 pause_s = self._compute_backoff(failures, error)
-                log.warning("%s: again in %.1f s: %s", "/".join(network), pause_s, error)
+                log.warning("again in %.1f s: %s", pause_s, error, extra=_name(network))
                 await asyncio.sleep(pause_s)
                 continue
             except Exception:  # the supervising edge: one network's trouble is not another's
                 failures += 1
                 self._tell_error(network)
                 pause_s = self._compute_backoff(failures, None)
-                log.exception("%s: again in %.1f s", "/".join(network), pause_s)
+                log.exception("again in %.1f s", pause_s, extra=_name(network))
                 await asyncio.sleep(pause_s)
                 continue
             failures = 0
@@ -166,3 +166,7 @@ class Workers:
         pause_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures - 1, 10))
         asked_s = error.retry_s if error is not None and error.retry_s is not None else 0.0
         return max(pause_s, asked_s) * (1 + _JITTER * self._dice())
+
+
+def _name(network: Network) -> dict[str, str]:
+    return {"network": "/".join(network)}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -138,3 +140,10 @@ def test_a_page_says_what_it_means_what_to_look_at_and_what_to_do(
     known = {*exported, *families, *(family.name for family in OPERATOR_FAMILIES)}
     named = set(re.findall(r"gossip_price_[a-z_]+", page))
     assert named <= known, f"nobody exports {named - known}"
+
+
+def test_the_page_of_metrics_is_what_the_code_makes(tmp_path: Path) -> None:
+    page, made = ROOT / "docs" / "metrics.md", tmp_path / "metrics.md"
+    made.write_text(page.read_text())
+    subprocess.run([sys.executable, ROOT / "scripts" / "metrics_page.py", made], check=True)
+    assert page.read_text() == made.read_text(), "run `make docs`"

@@ -31,9 +31,14 @@ class Scope:
 
 @dataclass(frozen=True)
 class Alert:
-    """One alert. In `expr`, `$m` stands where series are selected and `$by` for the labels."""
+    """One alert. `meaning` says when, in a page; the other texts go with it when it fires.
+
+    In `expr`, `$m` stands where series are selected and `$by` for the labels that tell networks
+    apart; in texts `$node` is the node.
+    """
 
     name: str
+    meaning: str
     expr: str
     after: str
     severity: Severity
@@ -67,6 +72,7 @@ def render_alerts(alerts: Iterable[Alert], scope: Scope) -> list[dict[str, Any]]
 NETWORK_ALERTS: Final = (
     Alert(
         "GossipPriceNoPriceStored",
+        "no price of a pair was stored for two intervals and the settle time",
         # The newest stored round or, where none is known, since when there should be one. A price
         # is stored when it has settled, so that each is a settle time old at least.
         "time() - (max by ($by, pair) (gossip_price_stored_round_timestamp_seconds{$m} > 0)"
@@ -83,6 +89,7 @@ NETWORK_ALERTS: Final = (
     ),
     Alert(
         "GossipPriceBacklogOld",
+        "a settled price has waited for the database for more than ten minutes",
         "max by ($by) (gossip_price_unstored_oldest_age_seconds{$m}) > 600",
         "1m",
         "warning",
@@ -91,6 +98,7 @@ NETWORK_ALERTS: Final = (
     ),
     Alert(
         "GossipPriceDatabaseDown",
+        "the database answers no node",
         "max by ($by) (gossip_price_store_up{$m}) == 0",
         "5m",
         "critical",
@@ -99,6 +107,7 @@ NETWORK_ALERTS: Final = (
     ),
     Alert(
         "GossipPriceQuorumLost",
+        "fewer members are there than must sign",
         "max by ($by) (gossip_price_quorum_margin{$m}) < 0",
         "2m",
         "critical",
@@ -107,6 +116,7 @@ NETWORK_ALERTS: Final = (
     ),
     Alert(
         "GossipPriceQuorumWithoutSpare",
+        "as many are there as must sign, where there should be more",
         # A network that is meant to have none (3 of 3) has always this margin.
         "max by ($by) (gossip_price_quorum_margin{$m}) == 0"
         " and max by ($by) (gossip_price_members{$m})"
@@ -118,6 +128,7 @@ NETWORK_ALERTS: Final = (
     ),
     Alert(
         "GossipPriceMemberSilent",
+        "no node hears a member",
         "max by ($by, member) (gossip_price_member_present{$m}) == 0",
         "5m",
         "warning",
@@ -126,6 +137,7 @@ NETWORK_ALERTS: Final = (
     ),
     Alert(
         "GossipPriceMemberDeaf",
+        "a member does not hear whom the others hear",
         "avg by ($by, member) (gossip_price_member_deaf{$m}) > 0.5",
         "5m",
         "warning",
@@ -134,6 +146,7 @@ NETWORK_ALERTS: Final = (
     ),
     Alert(
         "GossipPriceClockOff",
+        "a clock is off by more than half the skew",
         "abs(gossip_price_clock_offset_seconds{$m}) > gossip_price_skew_seconds{$m} / 2",
         "5m",
         "warning",
@@ -142,6 +155,7 @@ NETWORK_ALERTS: Final = (
     ),
     Alert(
         "GossipPriceNodeNotReady",
+        "a node does not take part: no peers, a failing journal, its clock, its version",
         "gossip_price_problem{$m} == 1",
         "5m",
         "warning",
@@ -150,6 +164,7 @@ NETWORK_ALERTS: Final = (
     ),
     Alert(
         "GossipPriceNoObservation",
+        "a node has seen no price for three rounds",
         "gossip_price_rounds_unobserved_in_a_row{$m} >= 3",
         "0m",
         "warning",
@@ -158,6 +173,8 @@ NETWORK_ALERTS: Final = (
     ),
     Alert(
         "GossipPriceProposerBias",
+        "a proposer's prices lean to one side by more than half of `maxDeviation`, on"
+        " the mean of a day",
         # Over a day, and of 20 prices at least: sources differ, and one round says nothing.
         "abs(avg by ($by, member)"
         ' (increase(gossip_price_proposer_bias_ratio_total{$m,side="above"}[1d]))'
@@ -173,6 +190,7 @@ NETWORK_ALERTS: Final = (
     ),
     Alert(
         "GossipPriceEquivocation",
+        "a member signed two reports where it may sign one",
         "max by ($by, member) (increase(gossip_price_equivocations_total{$m}[1h])) > 0",
         "0m",
         "critical",
@@ -181,6 +199,7 @@ NETWORK_ALERTS: Final = (
     ),
     Alert(
         "GossipPriceRowsQuarantined",
+        "false rows were found in the database",
         "max by ($by) (increase(gossip_price_rows_quarantined_total{$m}[1h])) > 0",
         "0m",
         "critical",
@@ -189,6 +208,7 @@ NETWORK_ALERTS: Final = (
     ),
     Alert(
         "GossipPriceSimulatedFeed",
+        "prices are nobody's market",
         "max by ($by) (gossip_price_simulated_feed{$m}) == 1",
         "5m",
         "info",
@@ -200,6 +220,7 @@ NETWORK_ALERTS: Final = (
 OPERATOR_ALERTS: Final = (
     Alert(
         "GossipPriceOperatorAbsent",
+        "no operator holds the Lease",
         "max by ($by) (gossip_price_operator_active{$m}) == 0",
         "5m",
         "critical",
@@ -208,6 +229,7 @@ OPERATOR_ALERTS: Final = (
     ),
     Alert(
         "GossipPriceOperatorFailing",
+        "looks at a network fail again and again",
         "max by ($by, network) (increase(gossip_price_operator_look_errors_total{$m}[15m])) >= 5",
         "5m",
         "warning",
@@ -216,6 +238,7 @@ OPERATOR_ALERTS: Final = (
     ),
     Alert(
         "GossipPriceNetworkStalled",
+        "a network waits for a person",
         "max by ($by, network) (gossip_price_operator_network_stalled{$m}) == 1",
         "5m",
         "warning",

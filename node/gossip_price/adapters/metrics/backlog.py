@@ -19,7 +19,7 @@ _UNSETTLED = Family(
 _UNSETTLED_AGE = Family(
     "gauge",
     "gossip_price_unsettled_oldest_age_seconds",
-    "How long ago was the oldest of them proven, 0 if there is none?",
+    "How long ago was the oldest report proven that has not settled, 0 if there is none?",
 )
 _UNSTORED = Family(
     "gauge",
@@ -29,7 +29,7 @@ _UNSTORED = Family(
 _UNSTORED_AGE = Family(
     "gauge",
     "gossip_price_unstored_oldest_age_seconds",
-    "How long ago did the oldest of them get its last signer, 0 if there is none?",
+    "How long ago had the oldest price its last signer that nobody is known to have stored?",
 )
 _STORED_ROUND = Family(
     "gauge",

@@ -35,9 +35,11 @@ _PING = _gauge("member_ping_seconds", "How long did this member take to answer o
 _PRESENT = _gauge(
     "member_present", "Do heartbeats of this member come (1), or is it silent for us (0)?"
 )
-_AGE = _gauge("member_heartbeat_age_seconds", "How long ago did its newest heartbeat come?")
+_AGE = _gauge(
+    "member_heartbeat_age_seconds", "How long ago did this member's newest heartbeat come?"
+)
 _CLOCK = _gauge(
-    "member_clock_offset_seconds", "How far is its clock ahead of the median of all that are there?"
+    "member_clock_offset_seconds", "How far is this member's clock ahead of the median?"
 )
 _HEARD = Family(
     "counter",
@@ -45,12 +47,16 @@ _HEARD = Family(
     "How many messages of this member have we heard?",
     ("member",),
 )
-_ISOLATED = _gauge("member_isolated", "Do most others say that they don't hear it (1) or not (0)?")
-_DEAF = _gauge("member_deaf", "Does it say that it doesn't hear whom others hear (1) or not (0)?")
+_ISOLATED = _gauge(
+    "member_isolated", "Do most others say that they don't hear this member (1) or not (0)?"
+)
+_DEAF = _gauge(
+    "member_deaf", "Does this member say that it hears not whom others hear (1), or not (0)?"
+)
 _OWN_CLOCK = Family(
     "gauge",
     "gossip_price_clock_offset_seconds",
-    "How far is our clock ahead of the median of all that are there?",
+    "How far is our clock ahead of the median of all members that are there?",
 )
 _THERE = Family(
     "gauge", "gossip_price_members_present", "How many members are there, ourselves included?"

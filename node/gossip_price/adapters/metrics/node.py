@@ -41,7 +41,7 @@ _ENTRIES = Family(
 _LATE_SIGNATURES = Family(
     "counter",
     "gossip_price_late_signatures_added_total",
-    "How many signatures were in those batches and not there before?",
+    "How many signatures that came after settlement did we add to the database?",
 )
 _PROVEN_AFTER = Family(
     "histogram",

@@ -16,7 +16,11 @@ _EPOCH_NEWEST = Family(
     "gauge", "gossip_price_epoch_newest", "Which is the last epoch that we know, announced or not?"
 )
 _MEMBERS = Family("gauge", "gossip_price_members", "How many members has the epoch in force?")
-_IS_MEMBER = Family("gauge", "gossip_price_is_member", "Are we one of them (1) or a listener (0)?")
+_IS_MEMBER = Family(
+    "gauge",
+    "gossip_price_is_member",
+    "Are we a member of the epoch in force (1) or a listener (0)?",
+)
 _MINIMUM_SIGNERS = Family(
     "gauge", "gossip_price_minimum_signers", "How many members must sign a price?"
 )

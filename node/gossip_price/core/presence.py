@@ -54,10 +54,14 @@ class _Known:
 
 @dataclass(slots=True)
 class _Count:
-    """How many messages of a member came since our start; the last at this beat of ours."""
+    """How many messages of a member came since our start, and at which beats of ours.
+
+    `beat` is that of the last, `returned` that of the first after a gap, or of all.
+    """
 
     messages: int
     beat: int
+    returned: int
 
 
 class Presence:
@@ -80,10 +84,12 @@ class Presence:
         """A message came of which this member is the author, whatever is in it."""
         count = self._counts.get(author)
         if count is None:
-            self._counts[author] = _Count(1, self._beat)
-        else:
-            count.messages += 1
-            count.beat = self._beat
+            self._counts[author] = _Count(1, self._beat, self._beat)
+            return
+        if self._beat - count.beat > HEARTBEAT_MISSED:
+            count.returned = self._beat
+        count.messages += 1
+        count.beat = self._beat
 
     def process_peers(self, peers: frozenset[str]) -> None:
         """Take the peer ids of all live connections."""
@@ -207,6 +213,7 @@ class Presence:
         return MemberPresence(
             me.member,
             is_me=True,
+            steady=self._beat,
             received=me.received,
             boot=me.boot,
             sequence=me.sequence,
@@ -224,9 +231,11 @@ class Presence:
         )
 
     def _describe_other(self, address: bytes, members: int) -> MemberPresence:
+        count = self._counts.get(address)
+        steady = self._beat - (count.returned if count else 0)
         known = self._beats.get(address)
         if known is None:
-            return MemberPresence(address)
+            return MemberPresence(address, steady=steady)
         beat, testimony, addresses = known.heartbeat, known.testimony, known.document.addresses
         # Never heard in a long life is not heard, however short a time we have watched.
         lived = max(0, beat.clock_ms - beat.boot) // compute_quiet_interval_ms(members)
@@ -234,6 +243,7 @@ class Presence:
         return MemberPresence(
             address,
             missed=self._beat - known.beat,
+            steady=steady,
             received=known.received,
             boot=beat.boot,
             sequence=beat.sequence,
@@ -244,8 +254,8 @@ class Presence:
             connected=frozenset(compress(addresses, connected)),
             heard=dict(zip(addresses, testimony.heard, strict=True)),
             unheard={
-                other: max(known.beat - grown, 0 if count else lived)
-                for other, count, grown in zip(addresses, testimony.heard, known.grown, strict=True)
+                other: max(known.beat - grown, 0 if heard else lived)
+                for other, heard, grown in zip(addresses, testimony.heard, known.grown, strict=True)
                 if other != address
             },
             observed=testimony.observed,

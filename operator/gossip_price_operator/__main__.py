@@ -18,7 +18,7 @@ from aiohttp import web
 
 from gossip_price_operator.handlers import Mark, configure, make_registry
 from gossip_price_operator.health import HealthReader
-from gossip_price_operator.kube import Kube
+from gossip_price_operator.kube import Kube, NoClusterError
 from gossip_price_operator.lease import Leadership
 from gossip_price_operator.logs import configure_logs
 from gossip_price_operator.metrics import OperatorMetrics
@@ -46,7 +46,14 @@ def main() -> int:
         sys.stderr.write(f"gossip-price-operator: the environment cannot be used:\n{error}\n")
         return _BAD_SETTINGS
     configure_logs(settings.log_format, settings.log_level, sys.stderr)
-    asyncio.run(run(settings))
+    try:
+        asyncio.run(run(settings))
+    except NoClusterError as error:
+        sys.stderr.write(
+            f"gossip-price-operator: no cluster to speak to: {error}; remedy: run it in a pod that"
+            " has its ServiceAccount's token, or name a kubeconfig with KUBECONFIG\n"
+        )
+        return _BAD_SETTINGS
     return 0
 
 

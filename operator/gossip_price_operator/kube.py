@@ -83,6 +83,10 @@ class KubeError(Exception):
         self.retry_s = retry_s
 
 
+class NoClusterError(Exception):
+    """Nothing says which API server to speak to, and as whom."""
+
+
 class UnreachableError(KubeError):
     """No answer: away, cut, or too slow. What was asked may or may not have happened."""
 
@@ -112,14 +116,20 @@ class Kube:
     @classmethod
     @asynccontextmanager
     async def connect(cls, count: Count) -> AsyncIterator[Self]:
-        """Connect as the pod that we are in, or else as the kubeconfig says."""
+        """Connect as the pod that we are in, or else as the kubeconfig says.
+
+        Raises NoClusterError where neither says how.
+        """
         configuration = api_client.Configuration()
         # HTTPS_PROXY is for what lies outside; NO_PROXY seldom names the API server.
         configuration.proxy = None
-        if _SERVICE_ACCOUNT.exists() and "KUBECONFIG" not in os.environ:
-            api_config.load_incluster_config(client_configuration=configuration)
-        else:
-            await api_config.load_kube_config(client_configuration=configuration)
+        try:
+            if _SERVICE_ACCOUNT.exists() and "KUBECONFIG" not in os.environ:
+                api_config.load_incluster_config(client_configuration=configuration)
+            else:
+                await api_config.load_kube_config(client_configuration=configuration)
+        except (api_config.ConfigException, OSError) as error:
+            raise NoClusterError(str(error)) from error
         async with api_client.ApiClient(configuration) as api:
             yield cls(api, count)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,18 @@ def test_the_documentation_lists_every_setting() -> None:
     page = (Path(__file__).parents[2] / "docs" / "operator.md").read_text()
     for name, description in DESCRIPTIONS.items():
         assert f"| `{name}` | {description} |" in page
+
+
+def test_without_a_cluster_it_says_what_it_needs(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gossip_price_operator"],
+        env={"GPO_NODE_IMAGE": "node:1", "KUBECONFIG": str(tmp_path / "none")},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "no cluster to speak to" in done.stderr
+    assert "KUBECONFIG" in done.stderr
+    assert "Traceback" not in done.stderr

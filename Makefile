@@ -2,9 +2,10 @@
 # ARGS='…' hands options on: make run ARGS='--nodes 7', make test ARGS='-k quorum'.
 # SEEDS=… and FIRST=… say which simulated bad days: make sim SEEDS=100000.
 # PYTHON=… names the interpreter that .venv is made with (3.11 to 3.13).
+# PYTHON_IMAGE=… is the base of the images (python:3.13-slim), IMAGES=… and TAG=… their name.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kube faults sim mutants lint bench bench-catchup docs manifests clean
+.PHONY: help run test test-kube e2e faults sim mutants lint bench bench-catchup docs manifests images clean
 .DELETE_ON_ERROR:
 
 ARGS ?=
@@ -12,7 +13,10 @@ SEEDS ?= 1000
 FIRST ?= 0
 PYTHON ?=
 export PYTHON
-CRD := crds/pricenetworks.gossip-price.io.yaml
+PYTHON_IMAGE ?=
+IMAGES ?= ghcr.io/gossip-price
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+TAG ?= $(VERSION)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +33,9 @@ faults: .venv/.ready ## real processes, libp2p and Postgres through bad days (ro
 
 test-kube: .venv/.ready ## the operator on a real API server (needs KUBEBUILDER_ASSETS)
 	@exec .venv/bin/python -m pytest tests/kube $(ARGS)
+
+e2e: .venv/.ready ## everything for real, in kind (needs docker, kind, kubectl, helm; KEEP=1 keeps the cluster)
+	@exec .venv/bin/python -m pytest tests/e2e $(ARGS)
 
 sim: .venv/.ready ## simulate SEEDS bad days on all cores (1000; a failing seed tells its story)
 	@exec .venv/bin/gossip-price simulate --seeds $(SEEDS) --first $(FIRST) $(ARGS)
@@ -50,10 +57,13 @@ bench-catchup: .venv/.ready ## what catching up costs, in questions and bytes
 
 docs: .venv/.ready ## write the pages that are made from the code
 	.venv/bin/python -m gossip_price.settings_page docs/configuration.md
+	.venv/bin/python scripts/write-chart-page charts/gossip-price/README.md
 
-manifests: .venv/.ready ## write the CRD, made from the classes that read a PriceNetwork
-	.venv/bin/python -m gossip_price_operator.crd >$(CRD).new
-	mv $(CRD).new $(CRD)
+manifests: .venv/.ready ## write the CRD, the chart's rights and deploy/gossip-price.yaml (needs helm)
+	@exec scripts/write-manifests
+
+images: ## build $(IMAGES)/node:$(TAG) and /operator:$(TAG), from python:3.13-slim
+	@exec scripts/build-images "$(IMAGES)" "$(TAG)" "$(VERSION)" "$(PYTHON_IMAGE)"
 
 clean: ## remove .venv and caches (not data/: that holds your network's keys and prices)
 	rm -rf .venv build dist *.egg-info node/*.egg-info operator/*.egg-info

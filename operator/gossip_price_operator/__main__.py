@@ -146,6 +146,8 @@ async def _operate(settings: Settings, mark: Mark, stop: threading.Event) -> Non
             registry=make_registry(mark),
             settings=kopf_settings,
             standalone=True,
+            # Else kopf asks for the user's name, and a numeric user has none.
+            identity=settings.identity,  # type: ignore[arg-type] # its type is not exported
             clusterwide=not settings.namespaces,
             namespaces=settings.namespaces,
             stop_flag=stop,

@@ -17,7 +17,13 @@ from e2e.release import NAMESPACE as RELEASE_NAMESPACE
 from e2e.release import Release
 
 #: The order in which the files run: what breaks machines comes last.
-_ORDER: Final = ("test_apply", "test_kubectl", "test_pod_security")
+_ORDER: Final = (
+    "test_apply",
+    "test_kubectl",
+    "test_pod_security",
+    "test_network_policies",
+    "test_pairs",
+)
 _CLUSTER = pytest.StashKey[Cluster]()
 _BEGAN: Final = time.monotonic()
 
@@ -62,6 +68,20 @@ def standing(cluster: Cluster, release: Release) -> Network:
     network = Network(cluster, "prices")
     network.make_namespace()
     network.apply(make_network())
+    network.wait()
+    return network
+
+
+@pytest.fixture
+def two_pairs(cluster: Cluster, release: Release) -> Network:
+    """A network of two pairs, each price the median of two sources, ready."""
+    cluster.apply(*price_feed.make_feed("second-feed", str(images.NODE)))
+    network = Network(cluster, "two-pairs", "two-pairs")
+    network.make_namespace()
+    sources = [price_feed.make_source(name) for name in ("feed", "second-feed")]
+    price = {"sources": sources, "minSources": 2}
+    pairs = [{"name": "ETH-USD"}, {"name": "BTC-USD"}]
+    network.apply(make_network("two-pairs", pairs=pairs, price=price))
     network.wait()
     return network
 

@@ -34,6 +34,8 @@ class StoredPrice:
     first_signer: str
     signers: frozenset[str]
     writer: str
+    #: Of whose prices the writer's own observation is the median.
+    sources: tuple[str, ...]
     #: When the row was inserted, Unix seconds of the database's clock.
     created: float
 
@@ -99,7 +101,7 @@ class Database:
 
 
 _PRICES: Final = """
-SELECT id, pair, round, price::text, epoch, first_signer, writer,
+SELECT id, pair, round, price::text, epoch, first_signer, writer, source::text AS source,
        extract(epoch FROM created_time)::float8 AS created,
        sign_data::text AS sign_data,
        ARRAY(SELECT signer FROM signatures WHERE signatures.id = prices.id) AS late
@@ -119,7 +121,11 @@ async def _fetch(url: str, statement: str) -> list[Any]:
 def _read(row: Any) -> StoredPrice:
     signers = {entry["signer"] for entry in json.loads(row["sign_data"])} | set(row["late"])
     same = ("id", "pair", "round", "price", "epoch", "first_signer", "writer", "created")
-    return StoredPrice(**{name: row[name] for name in same}, signers=frozenset(signers))
+    return StoredPrice(
+        **{name: row[name] for name in same},
+        signers=frozenset(signers),
+        sources=tuple(json.loads(row["source"] or "[]")),
+    )
 
 
 def _boxed(found: Any) -> list[Any] | None:

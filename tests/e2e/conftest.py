@@ -23,6 +23,8 @@ _ORDER: Final = (
     "test_pod_security",
     "test_network_policies",
     "test_pairs",
+    "test_private",
+    "test_deletion",
 )
 _CLUSTER = pytest.StashKey[Cluster]()
 _BEGAN: Final = time.monotonic()

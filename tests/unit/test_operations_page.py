@@ -16,8 +16,8 @@ def list_unmarked(page: str) -> list[str]:
     unmarked = []
     for section in re.split(r"^#+ ", page, flags=re.MULTILINE):
         blocks = list(re.finditer(r"(?:^    .*\n)+", section, re.MULTILINE))
-        ends = [block.start() for block in blocks[1:]] + [len(section)]
-        for block, end in zip(blocks, ends, strict=True):
+        for number, block in enumerate(blocks, 1):
+            end = blocks[number].start() if number < len(blocks) else len(section)
             is_step = block.group().startswith("       ")
             if not MARK.search(section, block.end(), len(section) if is_step else end):
                 unmarked.append(block.group())

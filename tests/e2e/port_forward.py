@@ -23,6 +23,7 @@ class PortForward:
             *("port-forward", "--address", "127.0.0.1", target, f":{port}"),
         )
         self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
         self._port = 0
         self._lock = threading.Lock()
 
@@ -44,8 +45,8 @@ class PortForward:
             self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         said: list[str] = []
-        reader = threading.Thread(target=self._read, args=(self._process, said), daemon=True)
-        reader.start()
+        self._reader = threading.Thread(target=self._read, args=(self._process, said), daemon=True)
+        self._reader.start()
         ends = time.monotonic() + _OPEN_S
         while time.monotonic() < ends and self._process.poll() is None:
             found = next((match for line in list(said) if (match := _LINE.search(line))), None)
@@ -60,13 +61,17 @@ class PortForward:
     def _read(process: subprocess.Popen[str], said: list[str]) -> None:
         # To its end: a pipe that nobody reads would stop the forwarding one day.
         assert process.stdout is not None
-        for line in process.stdout:
-            said.append(line)
-            del said[:-50]
+        with process.stdout:
+            for line in process.stdout:
+                said.append(line)
+                del said[:-50]
 
     def _end(self) -> None:
         process, self._process = self._process, None
+        reader, self._reader = self._reader, None
         if process is not None and process.poll() is None:
             process.kill()
         if process is not None:
             process.wait()
+        if reader is not None:
+            reader.join(_OPEN_S)  # the pipe is closed with it

@@ -27,6 +27,10 @@ class PortForward:
         self._port = 0
         self._lock = threading.Lock()
 
+    def __del__(self) -> None:
+        # It ends with whoever held it: a network's database lives as long as its test.
+        self.close()
+
     def open(self) -> int:
         """Return the local port; what was broken is opened anew. Raises ConnectionError."""
         with self._lock:

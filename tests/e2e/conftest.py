@@ -27,7 +27,7 @@ _ORDER: Final = (
     "test_network_policies",
     "test_pairs",
     "test_outage",
-    "test_private",
+    "test_joining",
     "test_deletion",
 )
 _CLUSTER = pytest.StashKey[Cluster]()

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from e2e import artefacts, images, measured, price_feed
+from e2e import artefacts, images, measured, port_forward, price_feed
 from e2e.cluster import Cluster, open_cluster
 from e2e.external_postgres import PASSWORD, ExternalPostgres, make_external_network
 from e2e.network import Network, make_network
@@ -119,6 +119,12 @@ def outage(connected: tuple[Network, ExternalPostgres]) -> Outage:
     outage = Outage(*connected)
     outage.begin()
     return outage
+
+
+@pytest.fixture(autouse=True)
+def _close_forwards() -> Iterator[None]:
+    yield
+    port_forward.close_all()
 
 
 @pytest.fixture(autouse=True)

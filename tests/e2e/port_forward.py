@@ -14,6 +14,9 @@ _LINE: Final = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) -> ")
 _OPEN_S: Final = 30.0
 
 
+_ALL: Final[list["PortForward"]] = []
+
+
 class PortForward:
     """Forwards a free local port to `port` of `target` (`pod/…`, `svc/…`)."""
 
@@ -23,13 +26,10 @@ class PortForward:
             *("port-forward", "--address", "127.0.0.1", target, f":{port}"),
         )
         self._process: subprocess.Popen[str] | None = None
-        self._reader: threading.Thread | None = None
         self._port = 0
+        self._reader: threading.Thread | None = None
         self._lock = threading.Lock()
-
-    def __del__(self) -> None:
-        # It ends with whoever held it: a network's database lives as long as its test.
-        self.close()
+        _ALL.append(self)
 
     def open(self) -> int:
         """Return the local port; what was broken is opened anew. Raises ConnectionError."""
@@ -65,17 +65,24 @@ class PortForward:
     def _read(process: subprocess.Popen[str], said: list[str]) -> None:
         # To its end: a pipe that nobody reads would stop the forwarding one day.
         assert process.stdout is not None
-        with process.stdout:
-            for line in process.stdout:
+        with process.stdout as lines:
+            for line in lines:
                 said.append(line)
                 del said[:-50]
 
     def _end(self) -> None:
         process, self._process = self._process, None
-        reader, self._reader = self._reader, None
         if process is not None and process.poll() is None:
             process.kill()
         if process is not None:
             process.wait()
-        if reader is not None:
-            reader.join(_OPEN_S)  # the pipe is closed with it
+        if self._reader is not None:
+            self._reader.join()
+            self._reader = None
+
+
+def close_all() -> None:
+    """End every forward there is; who is asked again begins again."""
+    for forward in _ALL:
+        forward.close()
+    _ALL.clear()

@@ -100,6 +100,4 @@ def supply(resource: Object) -> Object:
 
 
 def delete_namespace(network: Network) -> None:
-    network.database.close()
-    delete = ("delete", "namespace", network.namespace, "--timeout=4m")
-    network.cluster.kubectl(*delete, deadline_s=270)
+    network.kubectl("delete", "namespace", network.namespace, "--wait=false")

@@ -27,6 +27,9 @@ _ORDER: Final = (
     "test_network_policies",
     "test_pairs",
     "test_outage",
+    "test_strangers",
+    "test_survival",
+    "test_new_image",
 )
 _CLUSTER = pytest.StashKey[Cluster]()
 _BEGAN: Final = time.monotonic()

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from e2e import artefacts, images, measured, price_feed
+from e2e import artefacts, images, measured, port_forward, price_feed
 from e2e.cluster import Cluster, open_cluster
 from e2e.external_postgres import PASSWORD, ExternalPostgres, make_external_network
 from e2e.network import Network, make_network
@@ -30,6 +30,9 @@ _ORDER: Final = (
     "test_strangers",
     "test_survival",
     "test_new_image",
+    "test_going",
+    "test_operator_upgrade",
+    "test_drain",
 )
 _CLUSTER = pytest.StashKey[Cluster]()
 _BEGAN: Final = time.monotonic()
@@ -120,6 +123,12 @@ def outage(connected: tuple[Network, ExternalPostgres]) -> Outage:
     outage = Outage(*connected)
     outage.begin()
     return outage
+
+
+@pytest.fixture(autouse=True)
+def _close_forwards() -> Iterator[None]:
+    yield
+    port_forward.close_all()
 
 
 @pytest.fixture(autouse=True)

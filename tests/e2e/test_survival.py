@@ -59,9 +59,10 @@ def kill_process(network: Network, pod: Object) -> None:
     name, machine = pod["metadata"]["name"], pod["spec"]["nodeName"]
     (status,) = pod["status"]["containerStatuses"]
     container = status["containerID"].removeprefix("containerd://")
-    template = ("-o", "go-template", "--template", "{{.info.pid}}")
-    pid = network.cluster.run_on(machine, "crictl", "inspect", *template, container).strip()
-    network.cluster.run_on(machine, "kill", "-KILL", pid)
+    find = f"grep -l {container} /proc/[0-9]*/cgroup | cut -d/ -f3"
+    pids = network.cluster.run_on(machine, "sh", "-c", find).split()
+    assert len(pids) == 1, pids
+    network.cluster.run_on(machine, "kill", "-KILL", *pids)
 
     def is_again() -> bool:
         now = network.cluster.api.get("pods", name, network.namespace)

@@ -22,8 +22,8 @@ def test_deleted_without_the_operator_it_goes_and_a_new_one_takes_up_what_it_lef
 ) -> None:
     name, identities = two_pairs.name, two_pairs.read_identities()
     network_id = two_pairs.get()["status"]["networkId"]
+    two_pairs.database.wait_for_price()
     before = {price.id for price in two_pairs.database.read()}
-    assert before
     resource = strip(two_pairs.get())
 
     release.scale(0)

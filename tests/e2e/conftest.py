@@ -33,6 +33,7 @@ _ORDER: Final = (
     "test_going",
     "test_operator_upgrade",
     "test_drain",
+    "test_compose",
 )
 _CLUSTER = pytest.StashKey[Cluster]()
 _BEGAN: Final = time.monotonic()

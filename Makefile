@@ -25,6 +25,7 @@ run: .venv/.ready ## run a whole network here: bootstrap, 4 nodes, Postgres (Ctr
 	@exec .venv/bin/gossip-price up $(ARGS)
 
 test: .venv/.ready ## every test that needs no cluster
+	@scripts/check-test-tools
 	@exec .venv/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
 faults: .venv/.ready ## real processes, libp2p and Postgres through bad days (root; 10 minutes)
@@ -57,9 +58,10 @@ bench-catchup: .venv/.ready ## what catching up costs, in questions and bytes
 
 docs: .venv/.ready ## write the pages that are made from the code
 	.venv/bin/python -m gossip_price.settings_page docs/configuration.md
-	.venv/bin/python scripts/write-chart-page charts/gossip-price/README.md
+	.venv/bin/python scripts/metrics_page.py docs/metrics.md
+	.venv/bin/python scripts/chart_page.py charts/gossip-price/README.md
 
-manifests: .venv/.ready ## write the CRD, the chart's rights and deploy/gossip-price.yaml (needs helm)
+manifests: .venv/.ready ## write what ships from code: CRD, alerts, dashboard, the chart's part (needs helm)
 	@exec scripts/write-manifests
 
 images: ## build $(IMAGES)/node:$(TAG) and /operator:$(TAG), from python:3.13-slim

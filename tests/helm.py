@@ -12,6 +12,10 @@ import yaml
 
 CHART: Final = Path(__file__).parents[1] / "charts" / "gossip-price"
 KIND: Final = "gossip-price.io/v1alpha1/PriceNetwork"
+MONITORING: Final = "monitoring.coreos.com/v1"
+GOLDEN: Final = Path(__file__).parent / "golden" / "chart"
+#: Values of each kind of installation, by what they are called.
+CASES: Final = sorted(path.name.partition(".")[0] for path in GOLDEN.glob("*.values.yaml"))
 REMEDY: Final = "these tests need helm 3.17 or later on PATH: https://helm.sh/docs/intro/install/"
 
 
@@ -37,6 +41,19 @@ def render(*arguments: str, release: str = "prices", namespace: str = "oracle") 
     """Return the chart's manifests in a cluster that knows the PriceNetwork."""
     where = ("--namespace", namespace, "--kube-version", "1.34.0", "--api-versions", KIND)
     return helm("template", release, str(CHART), *where, *arguments)
+
+
+def render_case(case: str, *arguments: str, namespace: str = "oracle") -> str:
+    """Return a case's manifests without the kind: that is long, and compared elsewhere."""
+    values = ("--values", str(GOLDEN / f"{case}.values.yaml"), "--set", "crds.install=false")
+    return render(*values, *arguments, namespace=namespace)
+
+
+def render_golden(case: str) -> str:
+    """Return a case's manifests; everything is made in a cluster that has everything."""
+    kinds = ("PodMonitor", "PrometheusRule") if case == "everything" else ()
+    known = [word for kind in kinds for word in ("--api-versions", f"{MONITORING}/{kind}")]
+    return render_case(case, *known)
 
 
 def read(text: str) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import random
 import signal
 import sys
 import threading
+from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
@@ -19,6 +20,9 @@ from gossip_price_operator.handlers import Mark, configure, make_registry
 from gossip_price_operator.health import HealthReader
 from gossip_price_operator.kube import Kube
 from gossip_price_operator.lease import Leadership
+from gossip_price_operator.logs import configure_logs
+from gossip_price_operator.metrics import OperatorMetrics
+from gossip_price_operator.metrics import make_registry as make_metrics_registry
 from gossip_price_operator.probes import make_probes
 from gossip_price_operator.reconcile import Reconciler
 from gossip_price_operator.settings import Settings, SettingsError, load_settings
@@ -41,12 +45,7 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"gossip-price-operator: the environment cannot be used:\n{error}\n")
         return _BAD_SETTINGS
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    # kopf tells of each event that it hands on; we tell of what comes of them.
-    if settings.log_level != "debug":
-        logging.getLogger("kopf").setLevel(logging.WARNING)
+    configure_logs(settings.log_format, settings.log_level, sys.stderr)
     asyncio.run(run(settings))
     return 0
 
@@ -56,8 +55,10 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    registry = make_metrics_registry()
+    metrics = OperatorMetrics(registry)
     async with (
-        Kube.connect() as kube,
+        Kube.connect(metrics.count_request) as kube,
         # Nodes are asked once a minute: a connection kept open in between is of no use.
         aiohttp.ClientSession(
             trust_env=False, connector=aiohttp.TCPConnector(force_close=True, limit=0)
@@ -66,7 +67,7 @@ async def run(settings: Settings) -> None:
         reconciler = Reconciler(
             kube, HealthReader(session), settings.defaults, ip_family=settings.ip_family
         )
-        workers = Workers(reconciler.reconcile, settings.pace)
+        workers = Workers(reconciler.reconcile, settings.pace, watcher=metrics)
         leadership = Leadership(
             kube,
             namespace=settings.namespace,
@@ -74,15 +75,20 @@ async def run(settings: Settings) -> None:
             identity=settings.identity,
             duration_s=settings.lease_duration_s,
         )
+        watches = _Watches()
         probes = web.AppRunner(
-            make_probes(workers.find_stuck, lambda: kube.answered_s), access_log=None
+            make_probes(
+                workers.find_stuck, lambda: kube.answered_s, registry, lambda: watches.problem
+            ),
+            access_log=None,
         )
+        metrics.show_active(lambda: leadership.is_held)
         await probes.setup()
         await web.TCPSite(probes, settings.http_host, settings.http_port).start()
-        watching = asyncio.create_task(_watch(settings, workers))
+        watching = asyncio.create_task(_watch(settings, workers, watches))
         acting = [
             asyncio.create_task(leadership.run()),
-            asyncio.create_task(_lead(leadership, workers)),
+            asyncio.create_task(_lead(leadership, workers, metrics)),
         ]
         try:
             await _wait_for_end(stop, watching, *acting)
@@ -94,7 +100,7 @@ async def run(settings: Settings) -> None:
             await probes.cleanup()
 
 
-async def _lead(leadership: Leadership, workers: Workers) -> None:
+async def _lead(leadership: Leadership, workers: Workers, metrics: OperatorMetrics) -> None:
     """Let the workers work exactly while the lease is ours."""
     while True:
         await leadership.wait_held()
@@ -103,9 +109,20 @@ async def _lead(leadership: Leadership, workers: Workers) -> None:
         await leadership.wait_lost()
         log.warning("the lease is lost: this operator stops to act")
         await workers.stop()
+        metrics.forget_all()
 
 
-async def _watch(settings: Settings, workers: Workers) -> None:
+@dataclass
+class _Watches:
+    """Why the watches do not hear of networks; None while they do."""
+
+    problem: str | None = None
+
+    def mend(self) -> None:
+        self.problem = None
+
+
+async def _watch(settings: Settings, workers: Workers, watches: _Watches) -> None:
     """Watch the API with kopf; a passive operator watches too, so that it takes over at once.
 
     In a thread and a loop of its own: at its end kopf cancels every task that it finds beside its
@@ -120,15 +137,21 @@ async def _watch(settings: Settings, workers: Workers) -> None:
     while True:
         stop, started_s = threading.Event(), loop.time()
         watching = loop.run_in_executor(None, _run_kopf, settings, mark, stop)
+        # What cannot be watched shows itself at once.
+        mended = loop.call_later(_PAUSE_MAX_S, watches.mend)
         try:
             await asyncio.shield(watching)
+            watches.problem = "the watches ended"
             log.warning("the watches ended and are begun anew in %.0f s", pause_s)
         except asyncio.CancelledError:
             stop.set()
             await asyncio.wait([watching], timeout=_KOPF_END_S)
             raise
-        except Exception:
+        except Exception as error:
+            watches.problem = f"the watches broke: {error or type(error).__name__}"
             log.warning("the watches broke, begun anew in %.0f s", pause_s, exc_info=True)
+        finally:
+            mended.cancel()
         is_young = loop.time() - started_s < _PAUSE_MAX_S
         await asyncio.sleep(pause_s * (1 + random.random()))  # noqa: S311 - no secret
         pause_s = min(_PAUSE_MAX_S, pause_s * 2) if is_young else _PAUSE_FIRST_S

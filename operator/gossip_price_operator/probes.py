@@ -1,4 +1,4 @@
-"""The operator's own probes: `/livez` tests progress, `/readyz` whether the API server answers.
+"""The operator's own HTTP: `/livez` tests progress, `/readyz` whether the API server is heard.
 
 A passive operator is alive and ready: it waits, and that is its work.
 """
@@ -10,15 +10,23 @@ from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 #: The API server was silent so long: not our fault, and no restart helps; but not ready either.
 SILENT_S: Final = 90.0
 
 
 def make_probes(
-    find_live_problem: Callable[[float], str | None], get_answered_s: Callable[[], float]
+    find_live_problem: Callable[[float], str | None],
+    get_answered_s: Callable[[], float],
+    registry: CollectorRegistry,
+    find_deafness: Callable[[], str | None] = lambda: None,
 ) -> web.Application:
-    """Return the app. `find_live_problem` is given the loop's time."""
+    """Return the app. `find_live_problem` is given the loop's time; `/metrics` shows `registry`.
+
+    `find_deafness` says why changes of networks are not heard of.
+    """
 
     async def livez(_request: web.Request) -> web.Response:
         problem = find_live_problem(asyncio.get_running_loop().time())
@@ -27,10 +35,17 @@ def make_probes(
     async def readyz(_request: web.Request) -> web.Response:
         silent_s = asyncio.get_running_loop().time() - get_answered_s()
         silent = f"the API server did not answer for {silent_s:.0f} s"
-        return _answer(silent if silent_s > SILENT_S else None)
+        return _answer(silent if silent_s > SILENT_S else find_deafness())
+
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
 
     app = web.Application()
-    app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz)])
+    app.add_routes(
+        [web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)]
+    )
     return app
 
 

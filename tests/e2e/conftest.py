@@ -27,8 +27,15 @@ _ORDER: Final = (
     "test_network_policies",
     "test_pairs",
     "test_outage",
+    "test_strangers",
     "test_joining",
+    "test_survival",
+    "test_new_image",
+    "test_going",
     "test_deletion",
+    "test_operator_upgrade",
+    "test_drain",
+    "test_compose",
 )
 _CLUSTER = pytest.StashKey[Cluster]()
 _BEGAN: Final = time.monotonic()

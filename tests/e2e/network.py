@@ -127,8 +127,8 @@ class Network:
 
     def find_node_pods(self) -> dict[int, Object]:
         """Return each node's pod by its number."""
-        pods = self.list_pods("node")
-        return {int(pod["metadata"]["labels"][_NODE_LABEL]): pod for pod in pods}
+        labelled = ((pod["metadata"]["labels"], pod) for pod in self.list_pods("node"))
+        return {int(labels[_NODE_LABEL]): pod for labels, pod in labelled if _NODE_LABEL in labels}
 
     def count_ready_nodes(self) -> int:
         """Return how many nodes' pods are ready."""

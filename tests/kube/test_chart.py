@@ -13,19 +13,22 @@ import pytest
 import yaml
 
 from gossip_price_operator.rights import CLUSTER, NETWORKS, OWN, make_rules
-from helm import CHART, helm, read, render, run_helm
+from helm import (
+    CASES,
+    CHART,
+    GOLDEN,
+    helm,
+    read,
+    render,
+    render_case,
+    render_golden,
+    run_helm,
+)
 from kube_api import Api
 from kube_cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
-GOLDEN = ROOT / "tests" / "golden" / "chart"
-CASES = sorted(path.name.removesuffix(".values.yaml") for path in GOLDEN.glob("*.values.yaml"))
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/pricenetworks.gossip-price.io"
-
-
-def render_case(case: str, *arguments: str) -> str:
-    values = GOLDEN / f"{case}.values.yaml"
-    return render("--values", str(values), "--set", "crds.install=false", *arguments)
 
 
 def find(manifests: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, Any]:
@@ -44,7 +47,7 @@ def test_helm_finds_nothing_to_object_to() -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_values_become_what_they_became_before(case: str) -> None:
     remedy = "if the change is meant: python tests/golden/make_chart.py"
-    assert render_case(case) == (GOLDEN / f"{case}.yaml").read_text(), remedy
+    assert render_golden(case) == (GOLDEN / f"{case}.yaml").read_text(), remedy
 
 
 def test_the_plain_file_is_the_chart_with_its_defaults() -> None:
@@ -112,6 +115,12 @@ def test_a_first_network_waits_until_the_cluster_knows_its_kind() -> None:
     assert network["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
+def test_the_dashboard_reaches_grafana_as_it_ships() -> None:
+    found = find(read(render("--set", "monitoring.dashboard=true")), "ConfigMap", "-dashboard")
+    shipped = json.loads((ROOT / "deploy" / "dashboard.json").read_text())
+    assert json.loads(found["data"]["gossip-price.json"]) == shipped
+
+
 @pytest.mark.parametrize("case", CASES)
 async def test_the_server_knows_each_field_and_pod_security_admits_the_pods(
     cluster: Cluster, api: Api, case: str
@@ -124,8 +133,7 @@ async def test_the_server_knows_each_field_and_pod_security_admits_the_pods(
         headers={"content-type": "application/merge-patch+json"},
     )
     assert answer.status_code == 200
-    values = GOLDEN / f"{case}.values.yaml"
-    text = render("--values", str(values), "--set", "crds.install=false", namespace=api.namespace)
+    text = render_case(case, namespace=api.namespace)
     text = re.sub(r"namespace: (prices|staging)$", f"namespace: {api.namespace}", text, flags=re.M)
     said = await cluster.kubectl(
         "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", text=text

@@ -57,6 +57,12 @@ def test_the_charts_kind_is_the_one_that_ships() -> None:
     assert kept == {"helm.sh/resource-policy": "keep"}, "uninstalling would delete every network"
 
 
+@pytest.mark.parametrize("name", ["rules-operator.yaml", "dashboard.json"])
+def test_the_charts_alerts_and_dashboard_are_those_that_ship(name: str) -> None:
+    shipped = (ROOT / "deploy" / name).read_text()
+    assert (CHART / "files" / name).read_text() == shipped, "remedy: make manifests"
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_the_charts_rules_are_the_operators_rights(part: str) -> None:
     written = (CHART / "files" / f"rights-{part}.yaml").read_text()
@@ -91,7 +97,7 @@ def test_the_page_is_made_from_the_values_and_the_rights(tmp_path: Path) -> None
     page = CHART / "README.md"
     copy = tmp_path / page.name
     copy.write_text(page.read_text())
-    script = ROOT / "scripts" / "write-chart-page"
+    script = ROOT / "scripts" / "chart_page.py"
     subprocess.run([sys.executable, script, copy], check=True)
     assert copy.read_text() == page.read_text(), "remedy: make docs"
 

@@ -112,7 +112,7 @@ def test_the_ignore_file_lets_in_all_that_is_copied_and_nothing_else() -> None:
 
 @pytest.mark.parametrize(("extra", "absent"), [("node", "kopf"), ("operator", "libp2p")])
 def test_an_image_gets_its_own_requirements_and_no_others(extra: str, absent: str) -> None:
-    script = ROOT / "scripts" / "list-requirements"
+    script = ROOT / "scripts" / "list_requirements.py"
     listed = subprocess.run(
         [sys.executable, script, extra], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout.splitlines()
@@ -121,7 +121,7 @@ def test_an_image_gets_its_own_requirements_and_no_others(extra: str, absent: st
 
 
 def test_an_extra_that_is_not_there_is_refused_with_those_that_are() -> None:
-    script = ROOT / "scripts" / "list-requirements"
+    script = ROOT / "scripts" / "list_requirements.py"
     done = subprocess.run(
         [sys.executable, script, "nodes"], cwd=ROOT, check=False, capture_output=True, text=True
     )

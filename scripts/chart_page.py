@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The tables of the chart's page, made from values.yaml and from the operator's rights.
 
-`scripts/write-chart-page charts/gossip-price/README.md` writes them anew; a test holds the page
+`scripts/chart_page.py charts/gossip-price/README.md` writes them anew; a test holds the page
 to them. Everything outside the markers is the page's own.
 """
 
@@ -58,26 +58,32 @@ def format_values() -> str:
 def format_rights() -> str:
     """Return the table of rights."""
     rows = (
-        (", ".join(f"`{name}`" for name in right.resources), ", ".join(right.verbs), where, right.why)
+        (_join(f"`{name}`" for name in right.resources), _join(right.verbs), where, right.why)
         for where, rights in WHERE.items()
         for right in rights
     )
     return format_table(("kinds", "verbs", "where", "why"), rows)
 
 
+def _join(words: Iterable[str]) -> str:
+    return ", ".join(words)
+
+
 def format_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     """Return a Markdown table."""
     lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines)
+    escaped = ([cell.replace("|", "\\|") for cell in row] for row in lines)
+    return "\n".join(f"| {' | '.join(row)} |" for row in escaped)
 
 
 def rewrite(page: str) -> str:
     """Return the page with its tables made anew."""
     for name, table in (("values", format_values()), ("rights", format_rights())):
-        marked = re.compile(rf"(<!-- begin {name} -->\n).*(\n<!-- end {name} -->)", re.DOTALL)
-        page, count = marked.subn(lambda found, made=table: found[1] + made + found[2], page)
-        if count != 1:
+        begin, end = f"<!-- begin {name} -->\n", f"\n<!-- end {name} -->"
+        if page.count(begin) != 1 or page.count(end) != 1:
             raise SystemExit(f"the page needs one pair of markers for {name}")
+        head, _, rest = page.partition(begin)
+        page = head + begin + table + end + rest.partition(end)[2]
     return page
 
 

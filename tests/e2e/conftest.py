@@ -31,7 +31,6 @@ _ORDER: Final = (
     "test_joining",
     "test_survival",
     "test_new_image",
-    "test_going",
     "test_deletion",
     "test_operator_upgrade",
     "test_drain",

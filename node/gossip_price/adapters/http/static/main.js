@@ -1,0 +1,183 @@
+// The page: asks the node, listens to it, and draws what it knows. Decides nothing by itself.
+
+import { drawChart, fitChart, redrawChart } from "./chart.js";
+import { ApiProblem, ask, listen } from "./connection.js";
+import { find, setText } from "./dom.js";
+import { drawHeadline, drawLink, drawNotices, drawPairs } from "./headline.js";
+import { drawMatrix } from "./matrix.js";
+import { drawMembers } from "./members.js";
+import { addPrices, applyEvent, makeState, setClock, setRounds } from "./model.js";
+import { drawRounds } from "./now.js";
+import { drawPrices, SHOWN_AT_FIRST, verifyAll } from "./prices.js";
+
+/** Rows a question; the chart's first look. */
+const PAGE = 100;
+const ROUNDS = 60;
+/** The network is looked at this often even if no event says so: a dead line tells nothing. */
+const LOOK_MS = 10_000;
+/** Events come in bursts; the node is asked once for each burst. */
+const BURST_MS = 300;
+const EVENTS = ["observation", "proposal", "signature", "proven", "settled", "stored", "lost", "network", "gap"];
+
+const state = makeState();
+let shownCount = SHOWN_AT_FIRST;
+let drawing = false;
+let isListening = false;
+const asked = new Map(); // what is to be asked soon → its timer
+
+state.redraw = () => {
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    drawing = false;
+    draw();
+  });
+};
+
+function draw() {
+  drawLink(state);
+  drawPairs(state, changePair);
+  drawHeadline(state);
+  drawRounds(state);
+  drawMatrix(state);
+  drawMembers(state);
+  drawPrices(state, shownCount);
+  drawNotices(state);
+  find("older").hidden = state.prices.length <= shownCount && state.next === null;
+}
+
+function setConnection(status) {
+  if (state.connection.status !== status) state.connection = { status, sinceMs: performance.now() };
+  state.redraw();
+}
+
+/** Run a question; being refused is told apart from nobody being there. */
+async function attempt(what, question) {
+  try {
+    await question();
+    if (isListening) setConnection("live");
+    return true;
+  } catch (error) {
+    if (error instanceof ApiProblem) {
+      if (error.status === 429) soon(what, question, 1000 * error.retryAfterS);
+      return true;
+    }
+    setConnection("lost");
+    return false;
+  } finally {
+    state.redraw();
+  }
+}
+
+/** Ask after a short while, once for all who wish it meanwhile. */
+function soon(what, question, waitMs = BURST_MS) {
+  if (asked.has(what)) return;
+  asked.set(
+    what,
+    setTimeout(() => {
+      asked.delete(what);
+      attempt(what, question);
+    }, waitMs),
+  );
+}
+
+async function lookAtNetwork() {
+  const network = await ask("network");
+  setClock(state, network.now);
+  state.network = network;
+  const before = state.pair;
+  choosePair(before ?? decodeURIComponent(location.hash.slice(1)));
+  if (before !== null && before !== state.pair) await lookAtPrices();
+}
+
+async function lookAtRounds() {
+  setRounds(state, await ask(`rounds?limit=${ROUNDS}`));
+  drawChart(state);
+}
+
+async function lookAtPrices() {
+  const { pair } = state;
+  if (pair === null) return;
+  const answer = await ask(`prices?pair=${encodeURIComponent(pair)}&limit=${PAGE}`);
+  if (pair !== state.pair) return;
+  if (state.prices.length === 0) state.next = answer.next;
+  addPrices(state, answer.prices);
+  drawChart(state);
+}
+
+async function lookAtOlder() {
+  const { pair } = state;
+  shownCount += PAGE;
+  setText(find("older-problem"), "");
+  if (state.prices.length >= shownCount || state.next === null) return;
+  try {
+    const answer = await ask(`prices?pair=${encodeURIComponent(pair)}&limit=${PAGE}&cursor=${encodeURIComponent(state.next)}`);
+    if (pair !== state.pair) return;
+    state.next = answer.next;
+    addPrices(state, answer.prices);
+    drawChart(state);
+  } catch (error) {
+    if (!(error instanceof ApiProblem)) throw error;
+    setText(find("older-problem"), error.message);
+  }
+}
+
+function choosePair(wished) {
+  const pairs = state.network.pairs.map((one) => one.pair);
+  const pair = pairs.includes(wished) ? wished : (pairs[0] ?? null);
+  if (pair === state.pair) return;
+  if (state.pair !== null) history.replaceState(null, "", `#${pair}`);
+  Object.assign(state, { pair, prices: [], next: null });
+  shownCount = SHOWN_AT_FIRST;
+  drawChart(state);
+  state.redraw();
+}
+
+function changePair(wished) {
+  choosePair(wished);
+  attempt("prices", lookAtPrices);
+}
+
+/** All anew: what happened while nobody listened is in the answers. */
+async function lookAtAll() {
+  const there = await attempt("network", lookAtNetwork);
+  if (!there) return;
+  await Promise.all([attempt("rounds", lookAtRounds), attempt("prices", lookAtPrices)]);
+}
+
+listen(EVENTS, {
+  opened: () => {
+    isListening = true;
+    lookAtAll();
+  },
+  lost: () => {
+    isListening = false;
+    setConnection("lost");
+  },
+  event: (name, data) => {
+    if (name === "gap") lookAtAll();
+    else if (name === "network") soon("network", lookAtNetwork);
+    else if (applyEvent(state, name, data)) soon("rounds", lookAtRounds);
+    if (name === "settled" || name === "stored") soon("prices", lookAtPrices);
+    state.redraw();
+  },
+});
+
+setInterval(() => {
+  if (!document.hidden) attempt("network", lookAtNetwork);
+}, LOOK_MS);
+setInterval(() => {
+  if (!document.hidden) state.redraw();
+}, 500);
+
+find("older").addEventListener("click", () => attempt("older", lookAtOlder));
+find("verify-all").addEventListener("click", () => verifyAll(state, shownCount));
+find("trusted").addEventListener("input", () => {
+  state.verdicts.clear();
+  setText(find("verify-summary"), "");
+  state.redraw();
+});
+addEventListener("hashchange", () => changePair(decodeURIComponent(location.hash.slice(1))));
+addEventListener("themechange", () => redrawChart(state));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redrawChart(state));
+new ResizeObserver(fitChart).observe(find("chart"));

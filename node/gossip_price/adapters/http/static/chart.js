@@ -62,7 +62,7 @@ function make(points) {
       ],
       series: [
         {},
-        { stroke: line, width: 2, points: { show: points[0].length < 60, size: 5, fill: line, stroke: line } },
+        { stroke: line, width: 2, points: { show: (chart) => chart.data[0].length < chart.width / 16, size: 5, fill: line, stroke: line } },
         { stroke: "transparent", points: { show: false } },
         { stroke: "transparent", points: { show: false } },
       ],

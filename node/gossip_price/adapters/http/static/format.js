@@ -34,20 +34,20 @@ export function formatTime(ms, nowMs = ms) {
 /** A duration in its two largest units: 12 s, 3 min 5 s, 2 h 10 min, 4 d 3 h. */
 export function formatSpan(ms) {
   const s = Math.max(0, Math.round(ms / 1000));
-  if (s < 60) return `${s} s`;
+  if (s < 60) return `${s}\u00a0s`;
   const units = [["d", 86_400], ["h", 3600], ["min", 60], ["s", 1]];
   const first = units.findIndex(([, size]) => s >= size);
   const [[name, size], next] = [units[first], units[first + 1]];
   const rest = Math.floor((s % size) / next[1]);
-  const whole = `${Math.floor(s / size)} ${name}`;
-  return rest === 0 ? whole : `${whole} ${rest} ${next[0]}`;
+  const whole = `${Math.floor(s / size)}\u00a0${name}`;
+  return rest === 0 ? whole : `${whole} ${rest}\u00a0${next[0]}`;
 }
 
 /** A clock's offset: +12 ms, −1.4 s. */
 export function formatOffset(ms) {
   const sign = ms < 0 ? "−" : "+";
   const size = Math.abs(ms);
-  return size < 1000 ? `${sign}${Math.round(size)} ms` : `${sign}${(size / 1000).toFixed(1)} s`;
+  return size < 1000 ? `${sign}${Math.round(size)}\u00a0ms` : `${sign}${(size / 1000).toFixed(1)}\u00a0s`;
 }
 
 /** 12345 as 12.3k: a count among many. */

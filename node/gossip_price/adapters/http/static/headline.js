@@ -12,6 +12,7 @@ export function drawHeadline(state) {
     const quote = newest.report.pair.split("-")[1] ?? "";
     return [make("data", { value: newest.price }, head, make("span", { class: "tail" }, tail)), make("span", { class: "unit" }, quote)];
   });
+  drawCheck(newest, newest && state.verdicts.get(newest.id));
   if (newest === null) {
     setText(find("price-facts"), describeFirst(state));
     find("price-signers").replaceChildren();
@@ -20,6 +21,7 @@ export function drawHeadline(state) {
   document.title = `${splitPrice(newest.price).head} ${newest.report.pair} · gossip-price`;
   const now = getNow(state);
   const shown = [newest.report.pair, formatSpan(now - 1000 * newest.report.observedAt), newest.state, newest.time];
+  setText(find("next"), describeNext(state, now));
   drawOnce(find("price-facts"), shown, () => [
     make("strong", {}, shown[0]),
     ` observed ${shown[1]} ago, round `,
@@ -38,6 +40,15 @@ function drawSigner(address, members, proposer) {
   const member = members.find((one) => one.address === address);
   const role = address === proposer ? "proposed it" : "checked and signed";
   return make("li", { title: `${address}: ${role}` }, makeIcon("yes"), member ? make("b", {}, String(member.index)) : null, make("code", {}, shorten(address)), address === proposer ? make("span", { class: "tag" }, "proposer") : null);
+}
+
+/** When the next one is due: the proven round that settles first tells. */
+function describeNext({ rounds, pair }, now) {
+  const due = rounds
+    .filter((one) => one.pair === pair && one.state === "proven")
+    .flatMap((one) => one.proposals.map((proposal) => Date.parse(proposal.settlesAt ?? "") - now))
+    .filter((leftMs) => leftMs > 0);
+  return due.length === 0 ? "" : `next in ${formatSpan(Math.min(...due))}`;
 }
 
 function describeFirst({ network }) {
@@ -64,12 +75,25 @@ export function drawNotices(state) {
   for (const gone of kept.values()) gone.remove();
 }
 
+/** Say at the newest price itself what verifying it gave; the whole proof stands in the list. */
+function drawCheck(newest, verdict) {
+  find("price-check").hidden = newest === null;
+  const said = find("newest-verdict");
+  const words = !verdict ? "" : verdict.proven ? `Proven: ${verdict.signers.length} signatures recovered, ${verdict.needed} needed` : `NOT PROVEN: ${verdict.detail}`;
+  said.dataset.good = verdict ? String(verdict.proven) : "";
+  setText(said, words);
+}
+
 export function drawLink({ connection, network, clock }) {
   const link = find("link");
   link.dataset.status = connection.status;
   const words = { connecting: "Connecting…", live: "Live", lost: "Not connected" };
   setText(link.querySelector("span"), words[connection.status]);
   if (network === null || clock === null) return;
+  const count = network.members.length;
+  setText(find("tagline"), `${count} independent members look at the market, sign what they see, and check each other. A price counts once ${network.quorum.needed} of them have signed it.`);
+  drawOnce(find("document"), network.epoch, () => [`epoch ${network.epoch.number}, `, make("code", {}, network.epoch.hash)]);
+  find("network").classList.toggle("side-by-side", count <= 7);
   const me = network.me === null ? `a ${network.role}` : `member ${network.members.find((one) => one.me)?.index ?? "?"}`;
   setText(find("about"), `Seen by ${me} of the network ${shorten(network.networkId)}: epoch ${network.epoch.number}, ${network.mode}, a round every ${formatSpan(1000 * network.interval)}. Times are UTC.`);
 }

@@ -8,7 +8,7 @@ import { drawMatrix } from "./matrix.js";
 import { drawMembers } from "./members.js";
 import { addPrices, applyEvent, makeState, setClock, setRounds } from "./model.js";
 import { drawRounds } from "./now.js";
-import { drawPrices, SHOWN_AT_FIRST, verifyAll } from "./prices.js";
+import { drawPrices, SHOWN_AT_FIRST, verifyAll, verifyQuietly } from "./prices.js";
 
 /** Rows a question; the chart's first look. */
 const PAGE = 100;
@@ -171,6 +171,7 @@ setInterval(() => {
 }, 500);
 
 find("older").addEventListener("click", () => attempt("older", lookAtOlder));
+find("verify-newest").addEventListener("click", () => verifyQuietly(state, state.prices[0]));
 find("verify-all").addEventListener("click", () => verifyAll(state, shownCount));
 find("trusted").addEventListener("input", () => {
   state.verdicts.clear();

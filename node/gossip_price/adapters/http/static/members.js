@@ -6,7 +6,7 @@ import { getNow } from "./model.js";
 
 /** From here a clock is said to be off: half of the least skew that a network allows, seconds. */
 const CLOCK_OFF_MS = 1000;
-const COLUMNS = ["Member", "State", "Sees", "Clock", "Peers", "Last heard", "Version"];
+const COLUMNS = ["Member", "State", "Sees", "Clock", "Peers", "Heard", "Version"];
 
 export function drawMembers(state) {
   const { network } = state;
@@ -28,12 +28,12 @@ function describe(member, { pair, network }, now) {
     me: member.me,
     state: member.state,
     seen: seen ? formatPrice(seen.price) : "–",
-    clock: off === null || off === undefined ? "–" : formatOffset(off),
+    clock: member.me || off === null || off === undefined ? "–" : formatOffset(off),
     isOff: Math.abs(off ?? 0) > CLOCK_OFF_MS,
     peers: member.peers ? `${member.peers.length} of ${network.members.length - 1}` : "–",
     isFew: member.peers ? member.peers.length < Math.min(network.quorum.needed - 1, network.members.length - 1) : false,
     // Steps of five seconds: a table that ticks is hard to read.
-    heard: member.me ? "here" : heardMs === null ? "never" : heardMs < 10_000 ? "just now" : `${formatSpan(5000 * Math.round(heardMs / 5000))} ago`,
+    heard: member.me ? "–" : heardMs === null ? "never" : heardMs < 10_000 ? "just now" : `${formatSpan(5000 * Math.round(heardMs / 5000))} ago`,
     version: member.version ?? "–",
   };
 }

@@ -139,7 +139,7 @@ export function findNotices(state, nowMs, { formatSpan, formatTime, shorten }) {
   }
   const silent = members.filter((one) => one.state === "silent" || one.state === "never");
   for (const member of silent.slice(0, 3)) {
-    const since = member.silentMs === null || member.silentMs === undefined ? "was never heard by this node" : `has been silent for ${formatSpan(member.silentMs)}`;
+    const since = member.silentMs === null || member.silentMs === undefined ? "was never heard by this node" : `has been silent for ${member.silentMs < 60_000 ? "less than a minute" : formatSpan(60_000 * Math.floor(member.silentMs / 60_000))}`;
     add("warn", `silent-${member.address}`, `Member ${name(member.address)} ${since}.`, "");
   }
   if (silent.length > 3) add("warn", "silent-more", `So are ${silent.length - 3} more.`, "");

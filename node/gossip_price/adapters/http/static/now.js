@@ -1,11 +1,11 @@
 // The round as it happens: each member's signature arriving, the quorum, the settle countdown.
 
 import { drawOnce, find, make, makeIcon, setText } from "./dom.js";
-import { formatPrice, formatSpan, formatTime, shorten } from "./format.js";
+import { formatPrice, formatSpan, formatTime } from "./format.js";
 import { findLeading, getNow } from "./model.js";
 
 const LANES = 4;
-/** With more members than this, one bar says what a mark for each would. */
+/** With more members than this, each is a small square. */
 const CHIPS_MAX = 24;
 
 export function drawRounds(state) {
@@ -27,8 +27,9 @@ function drawCurrent(state, round, now) {
   const signers = leading?.signers ?? [];
   const seen = new Map((round.observations ?? []).map((one) => [one.member, one.price]));
   drawOnce(find("now-chips"), [round.round, members.map((one) => [one.address, one.state]), signers, [...seen], leading?.proposer], () =>
-    members.length > CHIPS_MAX ? [] : members.map((member) => drawChip(member, signers, seen, leading)),
+    members.map((member) => drawChip(member, signers, seen, leading)),
   );
+  find("now-chips").classList.toggle("dense", members.length > CHIPS_MAX);
 }
 
 function drawChip(member, signers, seen, leading) {
@@ -38,10 +39,9 @@ function drawChip(member, signers, seen, leading) {
   const price = seen.get(member.address);
   return make(
     "div",
-    { class: `chip ${words}`, title: member.address },
+    { class: `chip ${words}`, title: `${member.index} ${member.address}: ${words}` },
     make("span", { class: "dot" }, signed ? makeIcon("yes") : null),
     make("b", {}, String(member.index)),
-    make("code", {}, shorten(member.address)),
     make("span", { class: "word" }, member.address === leading?.proposer && signed ? "proposed" : words),
     make("span", { class: "seen" }, price === undefined ? "" : formatPrice(price)),
   );
@@ -59,16 +59,23 @@ function describe(state, round, leading, now) {
     case "proposed":
       return `${count} have signed, ${needed} needed`;
     case "proven":
-      return `Quorum: ${count} signed`;
+      return `Quorum: ${count} have signed`;
     case "settled":
-      return `Settled with ${count}, being stored`;
+      return `Settled, signed by ${count}`;
     case "stored":
-      return `Stored with ${count} signatures`;
+      return `Stored, signed by ${count}`;
     case "lost":
       return round.reason ? `No price: ${round.reason}` : "No price in this round";
     default:
       return round.state;
   }
+}
+
+/** The same for a round that is nearly over, in a few words. */
+function describeShortly({ network }, round, leading) {
+  const words = { proposed: "not proven", proven: "settling", observed: "no proposal", waiting: "nothing seen" };
+  const state = words[round.state] ?? round.state;
+  return leading ? `${state}, ${leading.signers.length} of ${network?.members.length ?? "?"}` : state;
 }
 
 /** The bar: signatures until the quorum, then the time until it settles. */
@@ -97,7 +104,7 @@ function drawLanes(state, rounds, now) {
   const lanes = find("lanes");
   const shown = rounds.map((round) => {
     const leading = findLeading(round);
-    return { key: `${round.pair} ${round.round}`, round, leading, words: describe(state, round, leading, now) };
+    return { key: `${round.pair} ${round.round}`, round, leading, words: describeShortly(state, round, leading) };
   });
   drawOnce(lanes, shown.map(({ key, words, leading, round }) => [key, words, round.state, leading?.price]), () =>
     shown.map(({ key, round, leading, words }) => {

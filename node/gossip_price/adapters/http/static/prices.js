@@ -62,9 +62,9 @@ function drawRow(state, price) {
   return make(
     "tr",
     { role: "row" },
-    makeCell(round, make("time", { datetime: price.time }, formatTime(Date.parse(price.time), getNow(state))), { class: "number" }),
+    makeCell(round, make("time", { datetime: price.time }, formatTime(Date.parse(price.time), getNow(state))), { class: "number when" }),
     makeCell(amount, formatPrice(price.price), { class: "number amount", title: price.price }),
-    makeCell(signatures, `${price.signatures.length} of ${price.document?.members.length ?? "?"}`, { class: "number" }),
+    makeCell(signatures, `${price.signatures.length} of ${price.document?.members.length ?? "?"}`, { class: "number count" }),
     makeCell(at, make("span", { class: `state ${price.state}` }, price.state)),
     makeCell(id, make("code", { title: price.id }, shorten(price.id))),
     makeCell(proof, button, { class: "act" }),
@@ -75,6 +75,13 @@ function drawRow(state, price) {
 export async function verifyOne(state, price) {
   const open = state.verdicts.get(price.id)?.open === true;
   state.verdicts.set(price.id, { ...(await judge(price)), open: !open });
+  state.redraw();
+}
+
+/** Verify one and leave its row closed, unless it fails. */
+export async function verifyQuietly(state, price) {
+  const verdict = await judge(price);
+  state.verdicts.set(price.id, { ...verdict, open: !verdict.proven });
   state.redraw();
 }
 
@@ -135,7 +142,7 @@ function drawProof(verdict) {
   const cell = make("td", { role: "cell", colspan: String(COLUMNS.length), class: "proof", "data-good": String(verdict.proven) });
   if (verdict.proven) {
     cell.append(
-      make("p", { class: "outcome" }, makeIcon("yes"), "Proven in this browser"),
+      make("p", { class: "outcome" }, makeIcon("yes"), "Proven in your browser"),
       make(
         "ul",
         {},

@@ -255,7 +255,9 @@ class FakeNode:
 
         async def events(_request: Request) -> Response:
             headers = {"cache-control": "no-store"}
-            return StreamingResponse(self._stream(), headers=headers, media_type="text/event-stream")
+            return StreamingResponse(
+                self._stream(), headers=headers, media_type="text/event-stream"
+            )
 
         return [
             Route("/api/v1/prices", prices),
@@ -318,7 +320,11 @@ class FakeNode:
         away = self.silent.get(index)
         heard = now - (away if away is not None else 400 * index)
         seen = next((one for one in self.rounds if one["observations"]), None)
-        mine = [one for one in seen["observations"] if one["member"] == self.addresses[index]] if seen else []
+        mine = (
+            [one for one in seen["observations"] if one["member"] == self.addresses[index]]
+            if seen
+            else []
+        )
         others = [one for one in range(len(self.addresses)) if one != index]
         return {
             "index": index,

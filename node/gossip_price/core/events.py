@@ -160,6 +160,12 @@ class AskFailed(Struct, frozen=True):
     detail: str = ""
 
 
+class PeersChanged(Struct, frozen=True):
+    """We have live connections to these peer ids now, and to no others."""
+
+    peers: frozenset[str]
+
+
 class NetworkChanged(Struct, frozen=True):
     """The network file names these epochs now: those known, and perhaps more."""
 
@@ -191,6 +197,7 @@ Event = (
     | Asked
     | Answered
     | AskFailed
+    | PeersChanged
     | NetworkChanged
     | Closing
 )
@@ -421,7 +428,8 @@ class NoteKind(Enum):
 class Note(Struct, frozen=True):
     """Something happened that people, logs or metrics want to know. Decides nothing.
 
-    `member` is a 20-byte address; `count` of `needed` distinct signers; `ms` a duration.
+    `member` and `proposer` are 20-byte addresses; `count` of `needed` distinct signers; `ms` a
+    duration.
     """
 
     kind: NoteKind
@@ -429,6 +437,7 @@ class Note(Struct, frozen=True):
     round: int = 0
     id: bytes = b""
     member: bytes = b""
+    proposer: bytes = b""
     price: int = 0
     decimals: int = 0
     count: int = 0

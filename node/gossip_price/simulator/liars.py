@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from gossip_price.core.rounds import get_rank_time_ms, order_proposers
+from gossip_price.core.testimony import encode_heard
 from gossip_price.core.types import Entry, Report, Signature
 from gossip_price.core.wire import WIRE_VERSION, Envelope, Heartbeat, Receipt, WireError
 from gossip_price.core.wire import decode as decode_wire
@@ -226,7 +227,8 @@ class Liar:
         self._sequence += 1
         beat = Heartbeat(
             self._me, 1, self._sequence, document.hash, max(0, self._world.true_ms),
-            self._world.store, "liar", b"", self._make_roots(document), _UNSIGNED,
+            self._world.store, "liar", b"", encode_heard([0] * len(document.members)), b"",
+            b"", self._make_roots(document), _UNSIGNED,
         )  # fmt: skip
         signature = self._sign_digest(beat.compute_digest(document.separator))
         word = msgspec.structs.replace(beat, signature=signature)

@@ -22,7 +22,7 @@ from gossip_price.adapters.libp2p.inbox import Inbox
 from gossip_price.adapters.libp2p.membership import Membership
 from gossip_price.adapters.libp2p.node import Node, Owner
 from gossip_price.core.limits import MESSAGE_BYTES_MAX
-from gossip_price.ports import Deliver, RequestError, Respond
+from gossip_price.ports import Connection, Deliver, RequestError, Respond
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -109,6 +109,10 @@ class LibP2pTransport:
     def get_peers(self) -> frozenset[str]:
         """Return the peer ids of live connections, bootstraps among them."""
         return self._node.peers if self._node is not None else frozenset()
+
+    def get_connections(self) -> tuple[Connection, ...]:
+        """Return the connections behind `get_peers`, one a peer, the oldest if it has several."""
+        return self._node.connections if self._node is not None else ()
 
     def get_counters(self) -> dict[str, int]:
         """Return what was counted since the start, by name."""

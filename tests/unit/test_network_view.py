@@ -79,6 +79,7 @@ def test_a_healthy_network_whole() -> None:
         "interval": 15,
         "minimumSigners": 3,
         "settle": DOCUMENT.settle,
+        "skew": DOCUMENT.skew,
         "pairs": [{"pair": PAIR, "decimals": 8}],
         "isolated": [],
         "deaf": [],

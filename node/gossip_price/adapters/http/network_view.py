@@ -70,6 +70,7 @@ def describe_network(facts: NetworkFacts) -> dict[str, Any]:
         "interval": document.interval,
         "minimumSigners": document.minimum_signers,
         "settle": document.settle,
+        "skew": document.skew,
         "pairs": [{"pair": terms.pair, "decimals": terms.decimals} for terms in document.pairs],
         "members": _describe_members(facts),
         "matrix": _describe_matrix(presences),

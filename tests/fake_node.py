@@ -349,6 +349,7 @@ class FakeNode:
 
     def _describe_row(self, index: int) -> Json:
         counts: list[int | None] = []
+        hears: list[bool | None] = []
         for other in range(len(self.addresses)):
             if other == index:
                 counts.append(None)
@@ -358,7 +359,9 @@ class FakeNode:
                 counts.append(0 if other not in self.silent else 31)
             else:
                 counts.append(940 + (37 * index + 101 * other) % 160)
-        return {"member": self.addresses[index], "heard": counts}
+            is_heard = other not in self.silent and other not in self.isolated
+            hears.append(None if other == index else is_heard and counts[-1] != 0)
+        return {"member": self.addresses[index], "heard": counts, "hears": hears}
 
     def _make_round(self, index: int) -> Json:
         round_ = self.network.round(index)

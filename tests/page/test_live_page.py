@@ -84,7 +84,7 @@ async def test_a_round_is_told_as_it_happens(node: FakeNode, open_page: OpenPage
     await expect(page.locator("#now-meter")).to_have_attribute(
         "data-words", re.compile("^settles in [0-9]+\u00a0s$")
     )
-    await expect(page.locator("#now-chips .observed")).to_have_text("2observed2,943.4562")
+    await expect(page.locator("#now-chips .observed")).to_have_text("2observed2,944.1619")
     price = node.store(record, report)
     await expect_text(page, "#now-stage", "Stored, signed by 3 of 4")
     await expect(page.locator("#price data")).to_have_attribute("value", price["price"])
@@ -183,6 +183,7 @@ async def test_whatever_is_tampered_with_is_not_proven(node: FakeNode, open_page
     high = FakeNode(5).prices[0]["signatures"][0]
     signatures[8].append(high | {"signer": node.addresses[0]})
     page = await open_page(node.url)
+    await expect(page.locator("[data-verify]")).to_have_count(12)
     await page.get_by_role("button", name="Verify all of these").click()
     await expect_text(page, "#verify-summary", "9 of 12 prices are NOT PROVEN")
     reasons = await page.locator(".proof[data-good=false] p code").all_inner_texts()
@@ -339,6 +340,7 @@ async def test_axe_finds_no_fault(
     node.observe(record, 0)
     node.propose(record, 1)
     page = await open_page(node.url, color_scheme=theme, viewport={"width": width, "height": 900})
+    await expect(page.locator("[data-verify]")).to_have_count(12)
     await page.get_by_role("button", name="Verify all of these").click()
     await expect_text(page, "#verify-summary", "1 of 12 prices")
     await page.locator("[data-verify]").first.click()

@@ -1,7 +1,7 @@
 """The live page: files that are read once at the start, and answered from memory.
 
 `/` is the page, `/page/…` what it is made of. Nothing of a network is in these bytes: the page
-asks the API of the same node, and its policy lets it load and ask nothing else. Knows no network.
+asks the API of the same node, and the policy lets it load and ask nothing else. Knows no network.
 """
 
 from __future__ import annotations
@@ -36,14 +36,9 @@ CONTENT_TYPES: Final = {
 #: These are compressed already.
 _PACKED: Final = frozenset({".woff2"})
 HEADERS: Final = {
-    # No inline script or style, nothing from elsewhere, nobody's frame, nowhere to send a form.
-    "content-security-policy": (
-        "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'; require-trusted-types-for 'script'"
-    ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
+    # Beside the policy of every answer (`security`): the browser itself refuses to make HTML or
+    # script of a text, so that no slip of ours lets in what a peer has sent.
+    "content-security-policy": "require-trusted-types-for 'script'",
     "cross-origin-resource-policy": "same-origin",
     # Kept, and asked for each time whether it is still this: 304 costs a few hundred bytes, and
     # no file of one version is ever run with one of another.

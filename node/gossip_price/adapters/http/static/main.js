@@ -17,6 +17,8 @@ const ROUNDS = 60;
 const LOOK_MS = 10_000;
 /** Events come in bursts; the node is asked once for each burst. */
 const BURST_MS = 300;
+/** A node that is not there when the page opens is asked again. */
+const RETRY_MS = 2000;
 const EVENTS = ["observation", "proposal", "signature", "proven", "settled", "stored", "lost", "network", "gap"];
 
 const state = makeState();
@@ -145,23 +147,36 @@ async function lookAtAll() {
   await Promise.all([attempt("rounds", lookAtRounds), attempt("prices", lookAtPrices)]);
 }
 
-listen(EVENTS, {
-  opened: () => {
+/** A bootstrap has no events to tell: what it knows is asked for. */
+async function begin() {
+  const isThere = await attempt("network", lookAtNetwork);
+  if (!isThere) setTimeout(begin, RETRY_MS);
+  else if (state.network?.role === "bootstrap") {
     isListening = true;
-    lookAtAll();
-  },
-  lost: () => {
-    isListening = false;
-    setConnection("lost");
-  },
-  event: (name, data) => {
-    if (name === "gap") lookAtAll();
-    else if (name === "network") soon("network", lookAtNetwork);
-    else if (applyEvent(state, name, data)) soon("rounds", lookAtRounds);
-    if (name === "settled" || name === "stored") soon("prices", lookAtPrices);
-    state.redraw();
-  },
-});
+    document.body.classList.add("bootstrap");
+    setConnection("live");
+  } else listen(EVENTS, { opened, lost, event });
+}
+
+function opened() {
+  isListening = true;
+  lookAtAll();
+}
+
+function lost() {
+  isListening = false;
+  setConnection("lost");
+}
+
+function event(name, data) {
+  if (name === "gap") lookAtAll();
+  else if (name === "network") soon("network", lookAtNetwork);
+  else if (applyEvent(state, name, data)) soon("rounds", lookAtRounds);
+  if (name === "settled" || name === "stored") soon("prices", lookAtPrices);
+  state.redraw();
+}
+
+begin();
 
 setInterval(() => {
   if (!document.hidden) attempt("network", lookAtNetwork);

@@ -3,6 +3,7 @@
 
 import { drawOnce, find, make, setText } from "./dom.js";
 import { formatCount, shorten } from "./format.js";
+import { isAway } from "./model.js";
 
 /** With more members than this the cells have no room for numbers: colour and title remain. */
 const NUMBERS_MAX = 24;
@@ -20,23 +21,25 @@ export function drawMatrix({ network }) {
 
 function drawTable(matrix, known, isolated, deaf) {
   const name = (address) => String(known.get(address)?.index ?? "?");
-  const isAway = (address) => ["silent", "never"].includes(known.get(address)?.state);
+  const isGone = (address) => isAway(known.get(address));
   const columns = matrix.members.map((address) => {
-    const lost = isolated.includes(address) || isAway(address);
+    const lost = isolated.includes(address) || isGone(address);
     return make("th", { scope: "col", class: lost ? "lost" : null, title: address }, name(address));
   });
   const rows = matrix.rows.map((row) => {
     const isDeaf = deaf.includes(row.member);
-    const isSilent = isAway(row.member);
+    const isSilent = isGone(row.member);
     const most = Math.max(1, ...row.heard.map((count) => count ?? 0));
     const cells = row.heard.map((count, at) => {
       const heard = matrix.members[at];
       const cell = make("td", {}, heard === row.member ? "" : count === null ? "·" : matrix.members.length > NUMBERS_MAX ? "" : formatCount(count));
-      cell.title = heard === row.member ? "itself" : `${name(row.member)} has received ${count ?? "(no report)"} messages of ${name(heard)}`;
+      // The node says whom a row hears now; a count alone tells only of the past.
+      const isUnheard = count === 0 || row.hears?.[at] === false;
+      cell.title = heard === row.member ? "itself" : `${name(row.member)} has received ${count ?? "(no report)"} messages of ${name(heard)}${isUnheard ? ", and hears nothing of it now" : ""}`;
       if (heard === row.member) cell.className = "self";
       else if (count === null) cell.className = "unknown";
-      else if (count === 0) cell.className = "none";
-      else if (isolated.includes(heard) || isAway(heard)) cell.className = "lost";
+      else if (isolated.includes(heard) || isGone(heard)) cell.className = "lost";
+      else if (isUnheard) cell.className = "none";
       else cell.className = `heat-${Math.max(1, Math.ceil((4 * count) / most))}`;
       return cell;
     });
@@ -55,7 +58,7 @@ function drawTable(matrix, known, isolated, deaf) {
 
 function drawVerdict(matrix, known, isolated, deaf) {
   const name = (address) => `${known.get(address)?.index ?? "?"} (${shorten(address)})`;
-  const away = matrix.members.filter((address) => ["silent", "never"].includes(known.get(address)?.state));
+  const away = matrix.members.filter((address) => isAway(known.get(address)));
   const sentences = [];
   if (away.length > 0) sentences.push(`${listNames(away.map(name))} ${away.length > 1 ? "are" : "is"} silent.`);
   const others = (list) => list.filter((address) => !away.includes(address));

@@ -4,15 +4,15 @@ import { drawOnce, find, make, makeCell, makeTable, setText } from "./dom.js";
 import { formatOffset, formatPrice, formatSpan, shorten } from "./format.js";
 import { getNow } from "./model.js";
 
-/** From here a clock is said to be off: half of the least skew that a network allows, seconds. */
-const CLOCK_OFF_MS = 1000;
+/** A heartbeat is up to two seconds on its way: less than that says nothing of a clock. */
+const CLOCK_OFF_MS = 2000;
 const COLUMNS = ["Member", "State", "Sees", "Clock", "Peers", "Heard", "Version"];
 
 export function drawMembers(state) {
   const { network } = state;
   if (network === null) return;
   const { members, quorum, connections } = network;
-  setText(find("members-aside"), `${quorum.alive} of ${members.length} alive, ${quorum.needed} must sign; connected to ${connections.peers}`);
+  setText(find("members-aside"), `${quorum.alive ?? "?"} of ${members.length} alive, ${quorum.needed} must sign; connected to ${connections.peers}`);
   const now = getNow(state);
   const shown = members.map((member) => describe(member, state, now));
   drawOnce(find("members"), shown, () => [makeTable("Members", COLUMNS, shown.map(drawRow))]);
@@ -26,7 +26,7 @@ function describe(member, { pair, network }, now) {
     address: member.address,
     index: member.index,
     me: member.me,
-    state: member.state,
+    state: member.state ?? "unknown",
     seen: seen ? formatPrice(seen.price) : "–",
     clock: member.me || off === null || off === undefined ? "–" : formatOffset(off),
     isOff: Math.abs(off ?? 0) > CLOCK_OFF_MS,

@@ -74,12 +74,13 @@ export function applyEvent(state, name, data) {
     return false;
   }
   if (name === "lost") {
-    round.state = "lost";
+    Object.assign(round, { state: "lost", reason: data.reason ?? null });
     return true;
   }
   const proposal = findProposal(round, data);
   if (proposal === null) return true;
   if (data.needed) proposal.needed = data.needed;
+  if (data.settlesAt) proposal.settlesAt = data.settlesAt;
   if (name === "proposal" || name === "signature") {
     const signer = data.member ?? proposal.proposer;
     if (signer && !proposal.signers.includes(signer)) proposal.signers.push(signer);
@@ -99,11 +100,11 @@ function findRound(state, { pair, round, time }) {
   return made;
 }
 
-function findProposal(round, { id, member, price, needed }) {
+function findProposal(round, { id, member, proposer, price, needed }) {
   if (typeof id !== "string") return null;
   const known = round.proposals.find((one) => one.id === id);
   if (known) return known;
-  const made = { id, proposer: member ?? null, price: price ?? null, signers: [], needed: needed ?? null };
+  const made = { id, proposer: proposer ?? member ?? null, price: price ?? null, signers: [], needed: needed ?? null };
   round.proposals.push(made);
   return made;
 }
@@ -113,6 +114,9 @@ export function findLeading(round) {
   const far = (one) => [one.storedAt, one.settledAt, one.provenAt].filter(Boolean).length * 1000 + one.signers.length;
   return [...round.proposals].sort((a, b) => far(b) - far(a))[0] ?? null;
 }
+
+/** Whether nobody can count on this member now. */
+export const isAway = (member) => member?.state === "silent" || member?.state === "never";
 
 /** What people should know before they read on, most urgent first: {kind, key, title, text}. */
 export function findNotices(state, nowMs, { formatSpan, formatTime, shorten }) {
@@ -124,20 +128,25 @@ export function findNotices(state, nowMs, { formatSpan, formatTime, shorten }) {
     add("bad", "connection", "The connection to this node is lost.", `Trying again.${as}`);
   }
   if (network === null) return notices;
+  if (network.role === "bootstrap") {
+    add("note", "bootstrap", "This is the bootstrap node.", "It introduces members to each other, and sees no prices: look at the page of a member.");
+  }
   const { quorum, members, connections, isolated = [], deaf = [] } = network;
   const name = (address) => {
     const member = members.find((one) => one.address === address);
     return member ? `${member.index} (${shorten(address)})` : shorten(address);
   };
-  if (quorum && quorum.margin < 0) {
+  if (quorum.alive === null) {
+    // A bootstrap hears no heartbeats: it cannot tell.
+  } else if (quorum.margin < 0) {
     add("bad", "quorum", "Out of quorum.", `This node hears ${quorum.alive} of ${members.length} members, and ${quorum.needed} must sign: no price can be proven until more come back.`);
-  } else if (quorum && quorum.margin === 0 && members.length > quorum.needed) {
+  } else if (quorum.margin === 0 && members.length > quorum.needed) {
     add("warn", "margin", "No margin left.", `Exactly the ${quorum.needed} members that must sign are here. One more away, and no price is proven.`);
   }
   if (connections && connections.peers === 0) {
     add("bad", "alone", "This node is connected to nobody.", "What it shows may be behind the network.");
   }
-  const silent = members.filter((one) => one.state === "silent" || one.state === "never");
+  const silent = members.filter(isAway);
   for (const member of silent.slice(0, 3)) {
     const since = member.silentMs === null || member.silentMs === undefined ? "was never heard by this node" : `has been silent for ${member.silentMs < 60_000 ? "less than a minute" : formatSpan(60_000 * Math.floor(member.silentMs / 60_000))}`;
     add("warn", `silent-${member.address}`, `Member ${name(member.address)} ${since}.`, "");

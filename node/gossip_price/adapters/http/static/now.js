@@ -2,9 +2,11 @@
 
 import { drawOnce, find, make, makeIcon, setText } from "./dom.js";
 import { formatPrice, formatSpan, formatTime } from "./format.js";
-import { findLeading, getNow } from "./model.js";
+import { findLeading, getNow, isAway } from "./model.js";
 
 const LANES = 4;
+/** Why a round ends without a price, by the labels that the node's metrics have too. */
+const REASONS = { split: "the votes were split", short: "too few have signed", no_proposal: "nobody proposed one" };
 /** With more members than this, each is a small square. */
 const CHIPS_MAX = 24;
 
@@ -34,8 +36,7 @@ function drawCurrent(state, round, now) {
 
 function drawChip(member, signers, seen, leading) {
   const signed = signers.includes(member.address);
-  const away = member.state === "silent" || member.state === "never";
-  const words = signed ? "signed" : away ? "silent" : seen.has(member.address) ? "observed" : "waiting";
+  const words = signed ? "signed" : isAway(member) ? "silent" : seen.has(member.address) ? "observed" : "waiting";
   const price = seen.get(member.address);
   return make(
     "div",
@@ -65,7 +66,7 @@ function describe(state, round, leading, now) {
     case "stored":
       return `Stored, signed by ${count}`;
     case "lost":
-      return round.reason ? `No price: ${round.reason}` : "No price in this round";
+      return round.reason ? `No price: ${REASONS[round.reason] ?? round.reason}` : "No price in this round";
     default:
       return round.state;
   }

@@ -115,7 +115,9 @@ export async function verifyAll(state, count) {
   const hashes = [...new Set(shown.map((one) => one.report.epoch))];
   if (failed.length > 0) {
     summarize(`${failed.length} of ${shown.length} prices are NOT PROVEN; the reasons stand below.`, false);
-  } else if (shown.length > 0) {
+  } else if (shown.length === 0) {
+    summarize("There is no price to check yet.", null);
+  } else {
     const trust = getTrusted().length > 0 ? "by the document that you trust" : `by the document ${hashes.map(shorten).join(", ")} that this node sent`;
     summarize(`All ${shown.length} prices are proven, ${signatures} signatures recovered in ${took} s, ${trust}.`, true);
   }

@@ -21,7 +21,7 @@ run: .venv/.ready ## run a whole network here: bootstrap, 4 nodes, Postgres (Ctr
 	@exec .venv/bin/gossip-price up $(ARGS)
 
 test: .venv/.ready ## every test that needs no cluster
-	@exec .venv/bin/python -m pytest $(ARGS)
+	@exec .venv/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
 faults: .venv/.ready ## real processes, libp2p and Postgres through bad days (root; 10 minutes)
 	@scripts/check-fault-tools

@@ -54,7 +54,7 @@ def find_free_ports(count: int) -> int:
     """
     return next(
         first
-        for first in range(15_000 + os.getpid() % 3_000, 20_000 - count, count)
+        for first in range(15_000 + os.getpid() * 40 % 4_800, 20_000 - count, count)
         if all(is_free(first + number) for number in range(count))
     )
 

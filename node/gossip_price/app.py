@@ -11,38 +11,27 @@ import random
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import structlog
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
 
 from gossip_price import __version__
-from gossip_price.adapters.archive import Archive, RecentPrices
 from gossip_price.adapters.clock import SystemClock
 from gossip_price.adapters.health import BootstrapHealth, NodeHealth
-from gossip_price.adapters.http import (
-    Health,
-    HttpServer,
-    make_absent_routes,
-    make_event_routes,
-    make_price_routes,
-    make_round_routes,
-    make_status_routes,
-)
+from gossip_price.adapters.http import Health, HttpServer
 from gossip_price.adapters.journal import SqliteJournal
 from gossip_price.adapters.keyfiles import read_key
 from gossip_price.adapters.libp2p import LibP2pConfig, LibP2pTransport
-from gossip_price.adapters.live import EventRing, LiveBoard
 from gossip_price.adapters.logs import NoteLogger
 from gossip_price.adapters.metrics import NodeMetrics, make_registry
 from gossip_price.adapters.network_file import NetworkWatch, read_network
-from gossip_price.adapters.postgres.history import PostgresHistory
 from gossip_price.adapters.postgres.store import PostgresStore
 from gossip_price.adapters.signer import LocalSigner
 from gossip_price.adapters.sources import HttpPriceSource
-from gossip_price.adapters.status import Self, StatusBoard
-from gossip_price.core.events import NetworkChanged, Recollection
+from gossip_price.adapters.status import Self
+from gossip_price.core.events import NetworkChanged
 from gossip_price.core.machine import Machine
 from gossip_price.core.wire import is_well_formed
 from gossip_price.engine import Engine, Turns, watch_store
@@ -52,8 +41,9 @@ from gossip_price.network.epochs import EpochChain
 from gossip_price.network.keys import compute_peer_id, format_address
 from gossip_price.network.problems import Problem
 from gossip_price.network.spec_parts import Access
-from gossip_price.ports import JournalError, Observer, StoreUnavailableError
+from gossip_price.ports import JournalError, StoreUnavailableError
 from gossip_price.settings import Settings, SettingsError, check_against
+from gossip_price.site import NodeSite, Surroundings, make_bootstrap_routes
 
 log = structlog.get_logger(__name__)
 
@@ -101,15 +91,13 @@ async def _run_bootstrap(
         admit=transport.admit,
     )
     health = BootstrapHealth()
-    board = StatusBoard(
+    around = Surroundings(
         Self(True, compute_peer_id(identity), None, __version__),
         get_chain=lambda: watch.chain,
-        get_peers=transport.get_peers,
+        transport=transport,
         find_problems=health.find_ready_problems,
-        wall_s=_read_wall_s,
     )
-    routes = [*make_status_routes(board.tell), *make_absent_routes()]
-    http = _make_http(settings, health, registry, routes)
+    http = _make_http(settings, health, registry, make_bootstrap_routes(around))
     await transport.start(lambda _author, _data: None)
     watching = asyncio.create_task(watch.run())
     try:
@@ -167,29 +155,30 @@ async def _run_peer(
     )
     registry, metrics = _make_metrics(chain, source, transport)
     notes = NoteLogger()
-    board = StatusBoard(
-        Self(
-            False,
-            compute_peer_id(identity),
-            None if settings.signing_key_file is None else format_address(signer.address),
-            __version__,
+    named = None if address is None else format_address(address)
+    site = NodeSite(
+        Surroundings(
+            Self(False, peer_id, named, __version__),
+            get_chain=lambda: watch.chain,
+            transport=transport,
+            find_problems=lambda: health.find_ready_problems(),  # noqa: PLW0108 - it is made later
         ),
-        get_chain=lambda: watch.chain,
-        get_peers=transport.get_peers,
-        find_problems=lambda: health.find_ready_problems(),  # noqa: PLW0108 - it is made later
-        wall_s=_read_wall_s,
+        machine=machine,
+        journal=journal,
+        remembered=remembered,
+        database_url=_make_database_url(settings),
+        is_simulated=source.simulated,
     )
-    site = _make_site(settings, journal, remembered, machine, lambda: watch.chain)
     engine = Engine(
         Turns(machine, journal, signer),
         transport=transport,
         source=source,
         store=store,
         clock=clock,
-        observers=(metrics.observe, notes.observe, board.observe, *site.observers),
+        observers=(metrics.observe, notes.observe, *site.observers),
     )
     health = NodeHealth(transport, machine, engine)
-    http = _make_http(settings, health, registry, [*make_status_routes(board.tell), *site.routes])
+    http = _make_http(settings, health, registry, site.routes)
 
     def take(changed: EpochChain) -> None:
         find_roles(changed, address, peer_id, clock.now().wall_ms // 1000)
@@ -201,26 +190,21 @@ async def _run_peer(
     await transport.start(engine.deliver, engine.respond)
     running = asyncio.create_task(engine.run())
     watching = asyncio.create_task(watch.run())
+    showing = asyncio.create_task(site.run())
     try:
         await http.start()
         _log_listening(role.value, transport, http, address=format_address(signer.address))
         if source.simulated:
             log.warning("simulated_prices", detail="these are no market prices")
         await store.start(*watch_store(engine))
-        await _wait_for_end(stop, running, watching, transport.wait_failed())
+        await _wait_for_end(stop, running, watching, showing, transport.wait_failed())
         log.info("leaving", unstored=machine.unstored)
         await engine.close(DRAIN_S)
     finally:
-        running.cancel()
-        watching.cancel()
-        site.events.close()
-        await _leave(
-            transport.aclose(),
-            store.aclose(),
-            http.aclose(),
-            source.aclose(),
-            site.history.aclose(),
-        )
+        for task in (running, watching, showing):
+            task.cancel()
+        parts = (transport, store, site, http, source)
+        await _leave(*(part.aclose() for part in parts))
         notes.flush()
         journal.close()
 
@@ -233,46 +217,6 @@ def _make_source(settings: Settings) -> HttpPriceSource:
         timeout_s=settings.source_timeout_s,
         clock=SystemClock(),
     )
-
-
-class _Site(NamedTuple):
-    """What a node shows of prices: routes, the observers behind them, and what is to be closed."""
-
-    routes: tuple[BaseRoute, ...]
-    observers: tuple[Observer, ...]
-    events: EventRing
-    history: PostgresHistory
-
-
-def _make_site(
-    settings: Settings,
-    journal: SqliteJournal,
-    remembered: Recollection,
-    machine: Machine,
-    get_chain: Callable[[], EpochChain],
-) -> _Site:
-    events = EventRing(_read_wall_ms())
-    history = PostgresHistory(_make_database_url(settings))
-    recent = RecentPrices(
-        journal,
-        remembered,
-        get_chain=get_chain,
-        find_settled=machine.find_settled,
-        wall_ms=_read_wall_ms,
-    )
-    live = LiveBoard(
-        machine.me,
-        events,
-        get_chain=get_chain,
-        find_settled=machine.find_settled,
-        wall_ms=_read_wall_ms,
-    )
-    routes = (
-        *make_price_routes(Archive(recent, history, get_chain=get_chain)),
-        *make_round_routes(live),
-        *make_event_routes(events),
-    )
-    return _Site(routes, (recent.observe, live.observe), events, history)
 
 
 def _make_http(
@@ -357,14 +301,6 @@ def _make_database_url(settings: Settings) -> Callable[[], str]:
         return url
 
     return read
-
-
-def _read_wall_ms() -> int:
-    return SystemClock().now().wall_ms
-
-
-def _read_wall_s() -> int:
-    return _read_wall_ms() // 1000
 
 
 def _require(path: Path | None, name: str) -> Path:

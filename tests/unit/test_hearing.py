@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from gossip_price.core.hearing import (
@@ -16,7 +17,9 @@ from gossip_price.core.hearing import (
 from gossip_price.core.limits import HEARTBEAT_MISSED, HEARTBEAT_MISSED_LATE
 from gossip_price.core.types import Now
 
-HEARD_NOW, HEARD_JUST_SO, NOT_HEARD = 0, HEARTBEAT_MISSED, HEARTBEAT_MISSED + 1
+HEARD_JUST_SO = HEARTBEAT_MISSED
+#: Not heard, and all have had the time to say so.
+NOT_HEARD = HEARTBEAT_MISSED + HEARTBEAT_MISSED_LATE + 1
 SILENT, NEVER = HEARTBEAT_MISSED + 1, None
 
 
@@ -29,6 +32,7 @@ def make(
         bytes([index]),
         is_me=index == 0,
         missed=missed or 0,
+        steady=100,
         received=None if missed is None else Now(wall_ms, 0),
         clock_ms=clock_ms,
         heard=dict.fromkeys(others, index * 10),
@@ -101,6 +105,15 @@ def test_deaf_is_who_does_not_hear_whom_the_others_hear(case: str) -> None:
     assert find_deaf(make_all(*words, missed=missed)) == {
         bytes([one]): [bytes([other]) for other in others] for one, others in deaf.items()
     }
+
+
+def test_nobody_is_deaf_to_whom_not_all_can_have_told_of_yet() -> None:
+    presences = make_all("-hhh", "h-hh", "hh-h", "hnh-")
+    back = msgspec.structs.replace(presences[1], steady=HEARTBEAT_MISSED_LATE)
+    assert find_deaf([presences[0], back, *presences[2:]]) == {}
+    unheard = {**presences[3].unheard, bytes([1]): HEARTBEAT_MISSED + HEARTBEAT_MISSED_LATE}
+    just_so = msgspec.structs.replace(presences[3], unheard=unheard)
+    assert find_deaf([*presences[:3], just_so]) == {}
 
 
 def test_what_a_member_says_of_itself_does_not_count() -> None:

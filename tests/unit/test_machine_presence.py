@@ -84,6 +84,18 @@ def test_a_stopped_member_is_late_then_silent_and_all_others_say_so() -> None:
     assert find_isolated(describe(world, 0)) == []
 
 
+def test_while_a_member_goes_and_comes_back_nobody_else_looks_deaf() -> None:
+    world = World(make_network(4))
+    world.run_until(START + 40)
+    for begin_s, end_s in ((40, 80), (80, 120)):
+        (world.kill if begin_s == 40 else world.begin)(3)
+        for second in range(begin_s, end_s):
+            world.run_until(START + second)
+            for index in range(3 if begin_s == 40 else 4):
+                assert find_deaf(describe(world, index)) == {}
+                assert set(find_isolated(describe(world, index))) <= set(name(world, 3))
+
+
 def test_one_that_hears_less_than_the_others_is_deaf_and_nobody_is_isolated() -> None:
     world = World(make_network(4))
     world.drops = lambda sender, receiver, data: (sender, receiver) == (1, 3)

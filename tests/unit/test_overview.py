@@ -115,7 +115,7 @@ def test_a_healthy_network_is_shown_whole(node: Node, capsys: pytest.CaptureFixt
     assert "quorum  4 of 4 members there, 3 must sign: margin +1" in out
     assert "rounds  every 15 s, Rounds, settled after 30 s" in out
     assert f"seen by member 0 at {node.url}" in out
-    assert f"{SHORT[0]} (this node)" in out
+    assert out.count("this node") == 1
     assert all(name in out for name in SHORT)
     assert out.count("alive") == 4
     assert "2 ms" in out

@@ -25,7 +25,8 @@ class MemberPresence(Struct, frozen=True):
     Members are addresses. While no heartbeat came, `received` is None and all after it empty. We
     ourselves are among them if we are a member, as we would tell of ourselves now.
 
-    `missed`: beats since its heartbeat came. `clock_ms`: its wall clock when it made it.
+    `missed`: beats since its heartbeat came. `steady`: beats since we hear it without a gap, or, if
+    it was never heard, since our start. `clock_ms`: its wall clock when it made it.
     `store`: None without a database. `heard`: messages of each other member since its boot;
     `unheard`: beats since that number last grew, as far as we know.
     """
@@ -33,6 +34,7 @@ class MemberPresence(Struct, frozen=True):
     member: bytes
     is_me: bool = False
     missed: int = 0
+    steady: int = 0
     received: Now | None = None
     boot: int = 0
     sequence: int = 0
@@ -55,6 +57,8 @@ class State(Enum):
     NEVER = "never"
 
 
+#: Between two heartbeats of the same member, one lost or two at changes of pace.
+_SPARE: Final = HEARTBEAT_MISSED_LATE
 _PRESENT: Final = (State.ALIVE, State.LATE)
 
 
@@ -102,19 +106,22 @@ def find_deaf(presences: Sequence[MemberPresence]) -> dict[bytes, list[bytes]]:
     """Return the members that do not hear somebody whom the others hear, and whom.
 
     One that hears nobody at all is deaf whatever the others hear. Of this only the member itself
-    can tell; who lies here harms nobody but itself.
+    can tell; who lies here harms nobody but itself. What members say is as old as their newest
+    heartbeats, so that it is waited until all have had the time to say the same.
     """
-    isolated = frozenset(find_isolated(presences))
+    spared = frozenset(find_isolated(presences)) | {
+        one.member for one in presences if one.steady <= _SPARE
+    }
     reporters = [one for one in presences if is_present(one)]
     deaf = {}
     for one in reporters:
-        lost = [member for member, age in one.unheard.items() if age > HEARTBEAT_MISSED]
+        lost = [member for member, age in one.unheard.items() if age > HEARTBEAT_MISSED + _SPARE]
         if len(lost) < len(one.unheard):
             others = [other for other in reporters if other is not one]
             lost = [
                 member
                 for member in lost
-                if member not in isolated and _is_heard(_list_ages(member, others))
+                if member not in spared and _is_heard(_list_ages(member, others))
             ]
         if lost:
             deaf[one.member] = lost

@@ -240,6 +240,15 @@ class Machine:
         )
         return self._presence.describe(self._chain.get_current(now.wall_ms // 1000), me)
 
+    @property
+    def presence_changes(self) -> int:
+        """A number that grows whenever heartbeats or connections have brought something new."""
+        return self._presence.changes
+
+    def list_seen(self) -> Iterable[tuple[bytes, Seen]]:
+        """Give other members' newest observations, as their heartbeats name them, by address."""
+        return self._presence.list_seen()
+
     def find_clock_problem(self, now: Now) -> str | None:
         """Say what is wrong with the clock: it is behind a round that was entered before."""
         behind_s = self._highest - now.wall_ms // 1000

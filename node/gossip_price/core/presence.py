@@ -7,6 +7,7 @@ soon it will beat again; and while our process is stopped, nobody is held to be 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import compress
 
@@ -53,10 +54,14 @@ class _Known:
 
 @dataclass(slots=True)
 class _Count:
-    """How many messages of a member came since our start; the last at this beat of ours."""
+    """How many messages of a member came since our start, and at which beats of ours.
+
+    `beat` is that of the last, `returned` that of the first after a gap, or of all.
+    """
 
     messages: int
     beat: int
+    returned: int
 
 
 class Presence:
@@ -70,6 +75,8 @@ class Presence:
         self._beat = 0
         self._counted_ms: int | None = None
         self._has_met_price = False
+        #: Grows whenever what `describe` returns may have changed by more than counts and ages.
+        self.changes = 0
 
     # --- what we hear and see ourselves -------------------------------------------------------
 
@@ -77,13 +84,16 @@ class Presence:
         """A message came of which this member is the author, whatever is in it."""
         count = self._counts.get(author)
         if count is None:
-            self._counts[author] = _Count(1, self._beat)
-        else:
-            count.messages += 1
-            count.beat = self._beat
+            self._counts[author] = _Count(1, self._beat, self._beat)
+            return
+        if self._beat - count.beat > HEARTBEAT_MISSED:
+            count.returned = self._beat
+        count.messages += 1
+        count.beat = self._beat
 
     def process_peers(self, peers: frozenset[str]) -> None:
         """Take the peer ids of all live connections."""
+        self.changes += 1
         self._peers = peers
 
     def process_observation(self, seen: Seen) -> None:
@@ -103,6 +113,7 @@ class Presence:
             if self._counted_ms is not None and mono_ms < self._counted_ms + interval_ms:
                 return
         self._beat += 1
+        self.changes += 1
         self._counted_ms = mono_ms
 
     def make_testimony(self, document: Document) -> tuple[bytes, bytes, bytes]:
@@ -135,6 +146,7 @@ class Presence:
                 return False
         testimony = decode_testimony(heartbeat, document)
         same_life = known is not None and known.heartbeat.boot == heartbeat.boot
+        self.changes += 1
         grown = self._find_grown(testimony, document, known if same_life else None)
         self._beats[heartbeat.member] = _Known(
             heartbeat, document, testimony, now, self._beat, grown
@@ -175,6 +187,12 @@ class Presence:
         for pair in self._seen.keys() - pairs:
             del self._seen[pair]
 
+    def list_seen(self) -> Iterator[tuple[bytes, Seen]]:
+        """Give the newest observations that others' heartbeats name, by address."""
+        for address, known in self._beats.items():
+            for seen in known.testimony.observed:
+                yield address, seen
+
     # --- all together -------------------------------------------------------------------------
 
     def describe(self, document: Document, me: MemberPresence) -> tuple[MemberPresence, ...]:
@@ -195,6 +213,7 @@ class Presence:
         return MemberPresence(
             me.member,
             is_me=True,
+            steady=self._beat,
             received=me.received,
             boot=me.boot,
             sequence=me.sequence,
@@ -212,9 +231,11 @@ class Presence:
         )
 
     def _describe_other(self, address: bytes, members: int) -> MemberPresence:
+        count = self._counts.get(address)
+        steady = self._beat - (count.returned if count else 0)
         known = self._beats.get(address)
         if known is None:
-            return MemberPresence(address)
+            return MemberPresence(address, steady=steady)
         beat, testimony, addresses = known.heartbeat, known.testimony, known.document.addresses
         # Never heard in a long life is not heard, however short a time we have watched.
         lived = max(0, beat.clock_ms - beat.boot) // compute_quiet_interval_ms(members)
@@ -222,6 +243,7 @@ class Presence:
         return MemberPresence(
             address,
             missed=self._beat - known.beat,
+            steady=steady,
             received=known.received,
             boot=beat.boot,
             sequence=beat.sequence,
@@ -232,8 +254,8 @@ class Presence:
             connected=frozenset(compress(addresses, connected)),
             heard=dict(zip(addresses, testimony.heard, strict=True)),
             unheard={
-                other: max(known.beat - grown, 0 if count else lived)
-                for other, count, grown in zip(addresses, testimony.heard, known.grown, strict=True)
+                other: max(known.beat - grown, 0 if heard else lived)
+                for other, heard, grown in zip(addresses, testimony.heard, known.grown, strict=True)
                 if other != address
             },
             observed=testimony.observed,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from functools import lru_cache
 from typing import Final
 
 import base58
@@ -46,6 +47,7 @@ def parse_secret(text: str) -> bytes:
     return secret
 
 
+@lru_cache(maxsize=1024)
 def format_address(address: bytes) -> str:
     """Write 20 bytes as 0x and 40 hex digits with EIP-55's checksum in the letters' case."""
     digits = address.hex()

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Final, NamedTuple, Protocol
 
 from gossip_price.adapters.archive.found import FoundPrice
 from gossip_price.adapters.archive.older import read_row, try_row
 from gossip_price.adapters.archive.recent import RecentPrices
 from gossip_price.adapters.postgres.history import HistoryRow
+from gossip_price.adapters.rfc3339 import format_s
 from gossip_price.core.proof import (
     EpochBook,
     UnprovenError,
@@ -186,10 +186,8 @@ def _end_early(
 ) -> Page:
     """Give what there is; who asks for what comes after it is told that it cannot be had now."""
     if not prices:
-        since = datetime.fromtimestamp(min(complete_from, 253_402_300_799), UTC)
-        raise OlderUnavailableError(
-            f"prices before {since:%Y-%m-%dT%H:%M:%SZ} are in the database, and {error}"
-        ) from error
+        which = f"prices before {since}" if (since := format_s(complete_from)) else "prices"
+        raise OlderUnavailableError(f"{which} are in the database, and {error}") from error
     return Page(tuple(prices), prices[-1].key)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
 
+from gossip_price.adapters.rfc3339 import format_ms, format_s
 from gossip_price.core.events import ProvenRecord
 from gossip_price.core.price import format_price
 from gossip_price.core.rows import Key
@@ -78,14 +78,3 @@ def make_found(
 def format_decimal(price: int, decimals: int) -> str:
     """Write an integer of 10^-decimals as a decimal, all digits kept: (300110, 2) is 3001.10."""
     return f"{Decimal(price).scaleb(-decimals):f}"
-
-
-def format_s(unix_s: int) -> str:
-    """Write Unix seconds as RFC 3339 in UTC."""
-    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def format_ms(unix_ms: int) -> str:
-    """Write Unix milliseconds as RFC 3339 in UTC."""
-    seconds, ms = divmod(unix_ms, 1000)
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{ms:03}Z"

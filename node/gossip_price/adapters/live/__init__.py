@@ -2,6 +2,7 @@
 
 from gossip_price.adapters.live.board import LiveBoard
 from gossip_price.adapters.live.events import EventRing, Listener, TooManyListenersError
+from gossip_price.adapters.live.presence_watch import PresenceWatch
 from gossip_price.adapters.live.rounds import ROUNDS_MAX, RoundBook
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "EventRing",
     "Listener",
     "LiveBoard",
+    "PresenceWatch",
     "RoundBook",
     "TooManyListenersError",
 ]

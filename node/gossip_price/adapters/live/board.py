@@ -6,9 +6,10 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any, Final
 
-from gossip_price.adapters.archive.found import format_decimal, format_ms, format_s
+from gossip_price.adapters.archive.found import format_decimal
 from gossip_price.adapters.live.events import EventRing
 from gossip_price.adapters.live.rounds import PROPOSALS_MAX, Proposal, RoundBook, RoundSeen
+from gossip_price.adapters.rfc3339 import format_ms, format_s
 from gossip_price.core.events import Note, NoteKind, ProvenRecord
 from gossip_price.network.document import Document
 from gossip_price.network.epochs import EpochChain
@@ -17,6 +18,18 @@ from gossip_price.network.keys import format_address
 #: A round that began longer ago than this many intervals is no news: a node that catches up a week
 #: does not tell its listeners of each. What was settled then is found among the prices.
 NEWS_ROUNDS: Final = 240
+#: What changes the picture of the network beside heartbeats.
+_OF_NETWORK: Final = frozenset(
+    {
+        NoteKind.EPOCH_KNOWN,
+        NoteKind.EPOCH_ENTERED,
+        NoteKind.STORE_UP,
+        NoteKind.STORE_DOWN,
+        NoteKind.JOURNAL_FAILED,
+        NoteKind.JOURNAL_RECOVERED,
+        NoteKind.CLOCK_STEPPED,
+    }
+)
 #: Rounds of the future come from a clock that is wrong; the skew allows one.
 _AHEAD_ROUNDS: Final = 2
 
@@ -60,6 +73,8 @@ class LiveBoard:
                 | NoteKind.RECEIPT
             ):
                 self._process_report(note)
+            case _ if note.kind in _OF_NETWORK:
+                self.tell_network()
 
     def add_observation(self, member: bytes, pair: str, round_: int, price: int) -> None:
         """Take what a member says that it saw."""

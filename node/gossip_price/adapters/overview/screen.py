@@ -95,7 +95,7 @@ def _make_members(network: Network) -> Table:
     for member in network.members:
         table.add_row(
             str(member.index),
-            Text(shorten(member.address) + (" (this node)" if member.me else "")),
+            shorten(member.address),
             Text(member.state or _UNKNOWN, style=_STYLES.get(member.state or "", "")),
             _format_seen(member),
             _format_offset(member, network),
@@ -109,7 +109,7 @@ def _make_members(network: Network) -> Table:
 
 def _format_seen(member: Member) -> str:
     if member.me:
-        return "now"
+        return "this node"
     return _UNKNOWN if member.silent_ms is None else f"{member.silent_ms // 1000} s ago"
 
 

@@ -45,8 +45,8 @@ STORE_MARKS: Final = (
     "stored: in the transaction, before COMMIT",
     "stored: committed, no receipt left",
 )
-#: Every so many turns a node's containers are measured; not in the first, which has yet to sort what
-#: the journal brought.
+#: Every so many turns a node's containers are measured; not in the first, which has yet to sort
+#: what the journal brought.
 _MEASURE_TURNS: Final = 20
 
 

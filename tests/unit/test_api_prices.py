@@ -39,6 +39,10 @@ def client(node: ApiNode) -> httpx.AsyncClient:
     return connect(node.make_app())
 
 
+def client_of(node: ApiNode) -> httpx.AsyncClient:
+    return connect(node.make_app())
+
+
 async def read_all(client: httpx.AsyncClient, **parameters: Any) -> list[list[str]]:
     """Return the ids of every page."""
     pages = []
@@ -91,10 +95,6 @@ async def test_rows_added_between_pages_make_none_repeat_and_none_missing(
             break
         cursor = {"cursor": answer["next"]}
     assert seen == newest_first(*ROWS[:8])
-
-
-def client_of(node: ApiNode) -> httpx.AsyncClient:
-    return connect(node.make_app())
 
 
 async def test_many_prices_of_one_round_are_paged_by_their_ids(tmp_path: Path) -> None:
@@ -432,4 +432,5 @@ async def test_an_unknown_id_is_not_found(client: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 async def test_prices_are_only_read(client: httpx.AsyncClient, method: str) -> None:
     answer = await client.request(method, URL)
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}

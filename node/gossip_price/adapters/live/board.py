@@ -122,14 +122,16 @@ class LiveBoard:
                 self._tell_report("proven", seen, proposal)
             case NoteKind.SETTLED if proposal.settled_ms is None:
                 proposal.settled_ms = now_ms
-                self._add_signers(proposal)
+                if len(proposal.signers) < note.count:
+                    self._add_signers(proposal)
                 self._tell_report("settled", seen, proposal)
             case NoteKind.STORED | NoteKind.RECEIPT if proposal.stored_ms is None:
                 proposal.stored_ms = now_ms
                 self._tell_report("stored", seen, proposal, member=note.member)
 
     def _add_signers(self, proposal: Proposal) -> None:
-        record = None if proposal.signers else self._find_settled(proposal.id)
+        """Take those of whom we were not told: an earlier life was."""
+        record = self._find_settled(proposal.id)
         if record is None:
             return
         document = self._get_chain().find(record.entry.report.epoch)

@@ -4,7 +4,7 @@
 # PYTHON=… names the interpreter that .venv is made with (3.11 to 3.13).
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kube faults sim mutants lint bench bench-catchup docs manifests clean
+.PHONY: help run test test-kube faults sim mutants lint bench bench-catchup docs screenshots manifests clean
 .DELETE_ON_ERROR:
 
 ARGS ?=
@@ -21,6 +21,7 @@ run: .venv/.ready ## run a whole network here: bootstrap, 4 nodes, Postgres (Ctr
 	@exec .venv/bin/gossip-price up $(ARGS)
 
 test: .venv/.ready ## every test that needs no cluster
+	@scripts/check-browser >/dev/null
 	@exec .venv/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
 faults: .venv/.ready ## real processes, libp2p and Postgres through bad days (root; 10 minutes)
@@ -47,6 +48,10 @@ bench: .venv/.ready ## what a real network costs for each stored price
 
 bench-catchup: .venv/.ready ## what catching up costs, in questions and bytes
 	@exec .venv/bin/python benchmarks/catchup.py
+
+screenshots: .venv/.ready ## draw the live page in docs/: light, dark, narrow, a node down
+	@scripts/check-browser >/dev/null
+	@exec .venv/bin/python -m page.screenshots docs
 
 docs: .venv/.ready ## write the pages that are made from the code
 	.venv/bin/python -m gossip_price.settings_page docs/configuration.md

@@ -1,4 +1,4 @@
-"""A node's HTTP API without a node: the answers that a page test wants, at the moment it wants them.
+"""A node's HTTP API without a node: the answers that a page test wants, when it wants them.
 
 It speaks docs/api.md and serves the real live page. Prices are truly signed, by keys that follow
 from their number, so that a browser proves them; time begins at a fixed moment and runs on. What
@@ -64,8 +64,8 @@ class FakeNode:
         self.problems: dict[str, str] = {}
         self.database = True
         self.older_problem: str | None = None
-        self.requests: list[str] = []
-        self._dice = random.Random(seed)
+        self.events: list[Json] = []
+        self._dice = random.Random(seed)  # noqa: S311  a market, no key
         self._value = 2933.9565
         self._server: AppServer | None = None
         self._streams: set[asyncio.Queue[str | None]] = set()
@@ -130,8 +130,15 @@ class FakeNode:
             for member in members
         ]
         settled_ms = 1000 * (report.round + 2 + SETTLE_S)
+        local = {
+            "sources": ["feed"],
+            "spreadBp": 0,
+            "lastSignedAt": format_ms(settled_ms - 1000 * SETTLE_S),
+            "writer": None,
+        }
         return {
-            **format_price(report, signatures, self.document),
+            **format_price(report, signatures, self.document, local=local),
+            "pair": report.pair,
             "price": self._scale(report.price),
             "time": format_ms(1000 * report.round),
             "observedAt": format_ms(1000 * report.observed_at),
@@ -200,7 +207,9 @@ class FakeNode:
 
     def emit(self, name: str, data: Json) -> None:
         """Send one event to everybody who listens."""
+        data = {"at": format_ms(self.now_ms())} | data
         self._sequence += 1
+        self.events.append(data)
         lines = f"id: 1-{self._sequence}\nevent: {name}\ndata: {json.dumps(data)}\n\n"
         for stream in self._streams:
             stream.put_nowait(lines)
@@ -236,7 +245,6 @@ class FakeNode:
         """Return the routes of the API."""
 
         async def prices(request: Request) -> Response:
-            self.requests.append(str(request.url))
             pair, limit = request.query_params.get("pair"), int(request.query_params["limit"])
             first = int(request.query_params.get("cursor", "0"))
             if first and self.older_problem is not None:
@@ -311,6 +319,7 @@ class FakeNode:
                 "members": max(0, alive - 1),
                 "inbound": 1,
                 "outbound": max(0, alive - 2),
+                "list": [],
             },
             "quorum": {"alive": alive, "needed": needed, "margin": alive - needed},
             "problems": self.problems,

@@ -209,11 +209,12 @@ async def test_its_ids_and_signers_are_those_of_the_protocol_s_vectors(
     found = await page.evaluate(
         """async (vectors) => {
           const { computeId, recover } = await import("/page/verify.js");
-          const toBytes = (hex) => Uint8Array.from(hex.slice(2).match(/../g), (two) => parseInt(two, 16));
-          const toHex = (bytes) => "0x" + Array.from(bytes, (one) => one.toString(16).padStart(2, "0")).join("");
+          const { bytesToHex, hexToBytes } = await import("/page/vendor/noble-hashes/utils.js");
+          const toBytes = (hex) => hexToBytes(hex.slice(2));
           return vectors.map(({ report, networkId, signatures }) => {
             const id = computeId(report, networkId);
-            return [toHex(id), signatures.map((one) => recover(id, toBytes(one.signature)))];
+            const signers = signatures.map((one) => recover(id, toBytes(one.signature)));
+            return ["0x" + bytesToHex(id), signers];
           });
         }""",
         vectors,

@@ -12,7 +12,7 @@ export function drawMembers(state) {
   const { network } = state;
   if (network === null) return;
   const { members, quorum, connections } = network;
-  setText(find("members-aside"), `${quorum.alive ?? "?"} of ${members.length} alive, ${quorum.needed} must sign; connected to ${connections.peers}`);
+  setText(find("members-aside"), `${quorum.alive === null ? "" : `${quorum.alive} of ${members.length} alive, `}${quorum.needed} must sign; this node is connected to ${connections.members}`);
   const now = getNow(state);
   const shown = members.map((member) => describe(member, state, now));
   drawOnce(find("members"), shown, () => [makeTable("Members", COLUMNS, shown.map(drawRow))]);
@@ -26,14 +26,14 @@ function describe(member, { pair, network }, now) {
     address: member.address,
     index: member.index,
     me: member.me,
-    state: member.state ?? "unknown",
+    state: member.state ?? (member.connected ? "connected" : "not connected"),
     seen: seen ? formatPrice(seen.price) : "–",
     clock: member.me || off === null || off === undefined ? "–" : formatOffset(off),
     isOff: Math.abs(off ?? 0) > CLOCK_OFF_MS,
     peers: member.peers ? `${member.peers.length} of ${network.members.length - 1}` : "–",
     isFew: member.peers ? member.peers.length < Math.min(network.quorum.needed - 1, network.members.length - 1) : false,
     // Steps of five seconds: a table that ticks is hard to read.
-    heard: member.me ? "–" : heardMs === null ? "never" : heardMs < 10_000 ? "just now" : `${formatSpan(5000 * Math.round(heardMs / 5000))} ago`,
+    heard: member.me ? "–" : heardMs === null ? "–" : heardMs < 10_000 ? "just now" : `${formatSpan(5000 * Math.round(heardMs / 5000))} ago`,
     version: member.version ?? "–",
   };
 }

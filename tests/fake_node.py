@@ -64,6 +64,7 @@ class FakeNode:
         self.problems: dict[str, str] = {}
         self.database = True
         self.older_problem: str | None = None
+        self.unproven = 0
         self.events: list[Json] = []
         self._dice = random.Random(seed)  # noqa: S311  a market, no key
         self._value = 2933.9565
@@ -252,7 +253,10 @@ class FakeNode:
             known = [one for one in self.prices if pair in (None, one["report"]["pair"])]
             after = first + limit
             cursor = str(after) if after < len(known) else None
-            return JSONResponse({"prices": known[first:after], "next": cursor})
+            answer: Json = {"prices": known[first:after], "next": cursor}
+            if self.unproven:
+                answer["unproven"] = self.unproven
+            return JSONResponse(answer)
 
         async def network(_request: Request) -> Response:
             return JSONResponse(self.describe_network())

@@ -268,6 +268,7 @@ async def test_an_isolated_and_a_deaf_member_stand_out(node: FakeNode, open_page
 async def test_trouble_is_said_plainly(node: FakeNode, open_page: OpenPage) -> None:
     node.simulated = True
     node.database = False
+    node.unproven = 2
     node.problems = {"clock": "2.4 s ahead of the members' median"}
     node.silence(2)
     node.silence(3)
@@ -276,6 +277,7 @@ async def test_trouble_is_said_plainly(node: FakeNode, open_page: OpenPage) -> N
         "Out of quorum. This node hears 2 of 4 members, and 3 must sign",
         "Simulated prices. A random walk",
         "This node cannot reach its database.",
+        "2 of the newest rows are left out here",
         "clock: 2.4 s ahead of the members' median",
     ):
         await expect_text(page, "#notices", text)

@@ -61,7 +61,8 @@ async function attempt(what, question) {
     return true;
   } catch (error) {
     if (error instanceof ApiProblem) {
-      if (error.status === 429) soon(what, question, 1000 * error.retryAfterS);
+      // Too fast, or the database is away and nothing recent is known: the node says when.
+      if (error.status === 429 || error.status === 503) soon(what, question, 1000 * error.retryAfterS);
       return true;
     }
     setConnection("lost");
@@ -103,6 +104,7 @@ async function lookAtPrices() {
   const answer = await ask(`prices?pair=${encodeURIComponent(pair)}&limit=${PAGE}`);
   if (pair !== state.pair) return;
   if (state.prices.length === 0) state.next = answer.next;
+  state.unproven = answer.unproven ?? 0;
   addPrices(state, answer.prices);
   drawChart(state);
 }
@@ -129,7 +131,7 @@ function choosePair(wished) {
   const pair = pairs.includes(wished) ? wished : (pairs[0] ?? null);
   if (pair === state.pair) return;
   if (state.pair !== null) history.replaceState(null, "", `#${pair}`);
-  Object.assign(state, { pair, prices: [], next: null });
+  Object.assign(state, { pair, prices: [], next: null, unproven: 0 });
   shownCount = SHOWN_AT_FIRST;
   drawChart(state);
   state.redraw();

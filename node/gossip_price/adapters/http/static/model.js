@@ -9,6 +9,7 @@ export function makeState() {
     rounds: [],
     prices: [], // of the chosen pair, newest first
     next: null, // the cursor to older ones
+    unproven: 0, // rows of the database that the node left out of the newest ones
     pair: null,
     bands: new Map(), // `${pair} ${round}` → the members' observations by address
     connection: { status: "connecting", sinceMs: null },
@@ -165,6 +166,9 @@ export function findNotices(state, nowMs, { formatSpan, formatTime, shorten }) {
   }
   for (const [problem, text] of Object.entries(network.problems ?? {})) {
     add("warn", `problem-${problem}`, `${problem}:`, text);
+  }
+  if (state.unproven > 0) {
+    add("bad", "unproven", "The database holds what proves nothing.", `${state.unproven} of the newest rows are left out here: somebody changed them, or put them there.`);
   }
   const newest = state.prices[0];
   const lateMs = 2000 * network.interval + 4000 * network.settle;

@@ -51,7 +51,7 @@ bench-catchup: .venv/.ready ## what catching up costs, in questions and bytes
 
 screenshots: .venv/.ready ## draw the live page in docs/: light, dark, narrow, a node down
 	@scripts/check-browser >/dev/null
-	@exec .venv/bin/python -m page.screenshots docs
+	@exec .venv/bin/python tests/page/screenshots.py docs
 
 docs: .venv/.ready ## write the pages that are made from the code
 	.venv/bin/python -m gossip_price.settings_page docs/configuration.md

@@ -4,7 +4,7 @@
 # PYTHON=… names the interpreter that .venv is made with (3.11 to 3.13).
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kube faults sim mutants lint bench bench-catchup docs screenshots manifests clean
+.PHONY: help run test test-kube faults sim mutants lint bench bench-catchup bench-page docs screenshots manifests clean
 .DELETE_ON_ERROR:
 
 ARGS ?=
@@ -48,6 +48,10 @@ bench: .venv/.ready ## what a real network costs for each stored price
 
 bench-catchup: .venv/.ready ## what catching up costs, in questions and bytes
 	@exec .venv/bin/python benchmarks/catchup.py
+
+bench-page: .venv/.ready ## what the live page weighs, and how soon it shows
+	@scripts/check-browser >/dev/null
+	@exec .venv/bin/python benchmarks/live_page.py
 
 screenshots: .venv/.ready ## draw the live page in docs/: light, dark, narrow, a node down
 	@scripts/check-browser >/dev/null

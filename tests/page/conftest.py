@@ -15,6 +15,10 @@ from playwright.async_api import Browser, ConsoleMessage, Page
 from fake_node import FakeNode
 from page.chromium import PATIENCE_MS, OpenPage, launch_chromium
 
+#: Chromium drops all requests when an interface comes or goes, as with somebody else's containers
+#: on this machine. A page that was about to load then is loaded again; it is not the page's fault.
+INTERRUPTED = "net::ERR_NETWORK_CHANGED"
+
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
@@ -41,9 +45,12 @@ def complaints() -> list[str]:
 async def open_page(browser: Browser, complaints: list[str]) -> AsyncIterator[OpenPage]:
     """Open a URL in a profile of its own; options are Playwright's of a context."""
     contexts = []
+    interrupted = []
 
     def hear(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        if INTERRUPTED in message.text:
+            interrupted.append(message.text)
+        elif message.type in ("error", "warning"):
             complaints.append(f"{message.type}: {message.text}")
 
     async def open_url(url: str, **options: Any) -> Page:
@@ -56,6 +63,9 @@ async def open_page(browser: Browser, complaints: list[str]) -> AsyncIterator[Op
         page.on("console", hear)
         page.on("pageerror", lambda error: complaints.append(f"uncaught: {error}"))
         await page.goto(url)
+        while interrupted:
+            interrupted.clear()
+            await page.reload()
         return page
 
     yield open_url

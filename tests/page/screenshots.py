@@ -98,7 +98,7 @@ async def draw(browser: Browser, picture: Picture, folder: Path) -> None:
     target = page if picture.part is None else page.locator(picture.part)
     path = folder / f"live-page-{picture.name}.png"
     save_small(await target.screenshot(), path)
-    print(f"{path}: {path.stat().st_size // 1000} kB")  # noqa: T201  saying so is what it does
+    print(f"{path}: {path.stat().st_size // 1000} kB")
     await context.close()
     await node.stop()
 

@@ -1,6 +1,5 @@
 // The page: asks the node, listens to it, and draws what it knows. Decides nothing by itself.
 
-import { drawChart, fitChart, redrawChart } from "./chart.js";
 import { ApiProblem, ask, listen } from "./connection.js";
 import { find, setText } from "./dom.js";
 import { drawHeadline, drawLink, drawNotices, drawPairs } from "./headline.js";
@@ -20,6 +19,9 @@ const BURST_MS = 300;
 /** A node that is not there when the page opens is asked again. */
 const RETRY_MS = 2000;
 const EVENTS = ["observation", "proposal", "signature", "proven", "settled", "stored", "lost", "network", "gap"];
+
+/** The chart's library is a third of the page: the price does not wait for it. */
+const chart = import("./chart.js");
 
 const state = makeState();
 let shownCount = SHOWN_AT_FIRST;
@@ -46,6 +48,10 @@ function draw() {
   drawPrices(state, shownCount);
   drawNotices(state);
   find("older").hidden = state.prices.length <= shownCount && state.next === null;
+}
+
+function drawChart() {
+  chart.then((it) => it.drawChart(state));
 }
 
 function setConnection(status) {
@@ -95,7 +101,7 @@ async function lookAtNetwork() {
 
 async function lookAtRounds() {
   setRounds(state, await ask(`rounds?limit=${ROUNDS}`));
-  drawChart(state);
+  drawChart();
 }
 
 async function lookAtPrices() {
@@ -106,7 +112,7 @@ async function lookAtPrices() {
   if (state.prices.length === 0) state.next = answer.next;
   state.unproven = answer.unproven ?? 0;
   addPrices(state, answer.prices);
-  drawChart(state);
+  drawChart();
 }
 
 async function lookAtOlder() {
@@ -119,7 +125,7 @@ async function lookAtOlder() {
     if (pair !== state.pair) return;
     state.next = answer.next;
     addPrices(state, answer.prices);
-    drawChart(state);
+    drawChart();
   } catch (error) {
     if (!(error instanceof ApiProblem)) throw error;
     setText(find("older-problem"), error.message);
@@ -133,7 +139,7 @@ function choosePair(wished) {
   if (state.pair !== null) history.replaceState(null, "", `#${pair}`);
   Object.assign(state, { pair, prices: [], next: null, unproven: 0 });
   shownCount = SHOWN_AT_FIRST;
-  drawChart(state);
+  drawChart();
   state.redraw();
 }
 
@@ -196,6 +202,6 @@ find("trusted").addEventListener("input", () => {
   state.redraw();
 });
 addEventListener("hashchange", () => changePair(decodeURIComponent(location.hash.slice(1))));
-addEventListener("themechange", () => redrawChart(state));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redrawChart(state));
-new ResizeObserver(fitChart).observe(find("chart"));
+addEventListener("themechange", () => chart.then((it) => it.redrawChart(state)));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => chart.then((it) => it.redrawChart(state)));
+new ResizeObserver(() => chart.then((it) => it.fitChart())).observe(find("chart"));

@@ -52,42 +52,44 @@ class Clock:
 
 
 async def test_too_fast_is_told_when_to_come_back() -> None:
-    client = connect(make_app(ROUTES))
+    client = connect(make_app(ROUTES, limiter=RateLimiter(lambda: 0)))
     for _ in range(BURST):
         assert (await client.get("/api/v1/hello")).status_code == 200
-    answers = [await client.get("/api/v1/hello") for _ in range(30)]
-    refused = next(answer for answer in answers if answer.status_code == 429)
+    refused = await client.get("/api/v1/hello")
+    assert refused.status_code == 429
     assert refused.headers["content-type"] == "application/problem+json"
     assert int(refused.headers["retry-after"]) >= 1
     assert "more than 20 requests a second" in refused.json()["detail"]
 
 
 async def test_who_is_too_fast_slows_nobody_else_and_no_probe() -> None:
-    app = make_app(ROUTES)
+    limiter = RateLimiter(lambda: 0)
+    app = make_app(ROUTES, limiter=limiter)
     client = connect(app)
-    for _ in range(BURST + 50):
-        answer = await client.get("/api/v1/hello")
-    assert answer.status_code == 429
+    while not limiter.take("127.0.0.1"):
+        pass
+    assert (await client.get("/api/v1/hello")).status_code == 429
     for path in ("/livez", "/metrics", "/api/v1/status"):
         assert (await client.get(path)).status_code == 200
     assert (await connect(app, "192.0.2.7").get("/api/v1/hello")).status_code == 200
 
 
 def test_an_allowance_grows_back_at_its_rate() -> None:
-    limiter = RateLimiter(clock := Clock())
+    now_ns = 1_000
+    limiter = RateLimiter(lambda: now_ns)
     assert [limiter.take("a") for _ in range(BURST)] == [0.0] * BURST
-    assert limiter.take("a") == pytest.approx(1 / RATE)
-    clock.s += 1.01  # a little more, for what a float rounds away
-    assert [bool(limiter.take("a")) for _ in range(int(RATE) + 1)] == [False] * int(RATE) + [True]
-    clock.s += 3_600
+    assert limiter.take("a") == 1 / RATE
+    now_ns += 10**9
+    assert [bool(limiter.take("a")) for _ in range(RATE + 1)] == [False] * RATE + [True]
+    now_ns += 3_600 * 10**9
     assert [limiter.take("a") for _ in range(BURST)] == [0.0] * BURST
 
 
 def test_clients_are_remembered_in_bounded_memory() -> None:
-    limiter = RateLimiter(Clock())
+    limiter = RateLimiter(lambda: 0)
     for number in range(CLIENTS_MAX + 100):
         limiter.take(f"client {number}")
-    assert len(limiter) == CLIENTS_MAX
+    assert limiter.clients == CLIENTS_MAX
 
 
 @pytest.mark.parametrize(

@@ -258,6 +258,7 @@ class Network(_Answer):
     interval: Annotated[int, Meta(ge=1, description="seconds")]
     minimum_signers: Annotated[int, Meta(ge=1)]
     settle: Annotated[int, Meta(ge=1, description="seconds")]
+    skew: Annotated[int, Meta(ge=1, description="seconds by which clocks may differ")]
     pairs: list[NetworkPair]
     members: list[NetworkMember]
     matrix: Matrix

@@ -40,7 +40,7 @@ _PROBLEMS: Final = {
     400: "a parameter is at fault; `parameter` names it",
     404: "there is nothing of that name; a bootstrap has no prices, rounds and events at all",
     429: (
-        f"too fast: {rate_limit.RATE:.0f} requests a second in the long run, {rate_limit.BURST} at"
+        f"too fast: {rate_limit.RATE} requests a second in the long run, {rate_limit.BURST} at"
         " once; `Retry-After` says when to come back"
     ),
     502: "the database has a row under this id that proves nothing; the reason is in `detail`",

@@ -19,7 +19,8 @@ from gossip_price.adapters.http.problems import make_problem
 
 #: Requests a second in the long run. A page of 500 prices costs some 20 ms: half of the loop's
 #: time would be gone at this rate, and a person's page asks for one in several seconds.
-RATE: Final = 20.0
+RATE: Final = 20
+_EACH_NS: Final = 1_000_000_000 // RATE
 #: Requests at once after a pause: after a restart all listeners (LISTENERS_MAX) may come back from
 #: behind one address at once, each with a page that loads.
 BURST: Final = 512
@@ -33,28 +34,30 @@ _FREE: Final = frozenset({"/api/v1/status"})
 
 
 class RateLimiter:
-    """Counts by client. `mono_s` is a monotonic clock."""
+    """Counts by client. `mono_ns` is a monotonic clock."""
 
-    def __init__(self, mono_s: Callable[[], float] = time.monotonic) -> None:
-        self._mono_s = mono_s
+    def __init__(self, mono_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self._mono_ns = mono_ns
         #: When each client's allowance is whole again (the "theoretical arrival time" of GCRA).
-        self._whole_s: OrderedDict[str, float] = OrderedDict()
+        self._whole_ns: OrderedDict[str, int] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._whole_s)
+    @property
+    def clients(self) -> int:
+        """How many clients are remembered."""
+        return len(self._whole_ns)
 
     def take(self, host: str) -> float:
         """Count one request of this client; return how many seconds too early it is, 0 if not."""
         client = find_client(host)
-        now_s = self._mono_s()
-        whole_s = max(now_s, self._whole_s.get(client, 0.0)) + 1 / RATE
-        early_s = whole_s - now_s - BURST / RATE
-        if early_s > 0:
-            return early_s
-        self._whole_s[client] = whole_s
-        self._whole_s.move_to_end(client)
-        if len(self._whole_s) > CLIENTS_MAX:
-            self._whole_s.popitem(last=False)
+        now_ns = self._mono_ns()
+        whole_ns = max(now_ns, self._whole_ns.get(client, 0)) + _EACH_NS
+        early_ns = whole_ns - now_ns - BURST * _EACH_NS
+        if early_ns > 0:
+            return early_ns / 1e9
+        self._whole_ns[client] = whole_ns
+        self._whole_ns.move_to_end(client)
+        if len(self._whole_ns) > CLIENTS_MAX:
+            self._whole_ns.popitem(last=False)
         return 0.0
 
 
@@ -73,7 +76,7 @@ class RateLimit:
             if early_s:
                 app = make_problem(
                     429,
-                    f"more than {RATE:.0f} requests a second; come back in {early_s:.2f} s",
+                    f"more than {RATE} requests a second; come back in {early_s:.2f} s",
                     headers={"retry-after": str(math.ceil(early_s))},
                 )
         await app(scope, receive, send)

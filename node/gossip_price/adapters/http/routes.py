@@ -69,12 +69,18 @@ def make_status_routes(tell: Callable[[], Mapping[str, Any]]) -> list[BaseRoute]
     return [Route("/api/v1/status", status, methods=["GET"])]
 
 
-def make_app(routes: Iterable[BaseRoute], *, cors_origins: Sequence[str] = ()) -> ASGIApp:
+def make_app(
+    routes: Iterable[BaseRoute],
+    *,
+    cors_origins: Sequence[str] = (),
+    limiter: RateLimiter | None = None,
+) -> ASGIApp:
     """Return the app of these routes, first match first; GET (and with it HEAD) is their choice.
 
-    Pages of `cors_origins` may read it in a browser; "*" are all pages.
+    Pages of `cors_origins` may read it in a browser; "*" are all pages. `limiter` is one of the
+    app's own unless it is given.
     """
-    middleware = [Middleware(RateLimit, limiter=RateLimiter())]
+    middleware = [Middleware(RateLimit, limiter=limiter or RateLimiter())]
     if cors_origins:
         cors = Middleware(CORSMiddleware, allow_origins=cors_origins, allow_methods=("GET",))
         # Outside, so that a page can read that it is too fast.

@@ -310,6 +310,7 @@ class FakeNode:
             "interval": INTERVAL_S,
             "minimumSigners": needed,
             "settle": SETTLE_S,
+            "skew": self.document.skew,
             "pairs": self.pairs,
             "members": [self._describe_member(index, now) for index in range(count)],
             "matrix": {

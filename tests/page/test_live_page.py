@@ -201,6 +201,19 @@ async def test_whatever_is_tampered_with_is_not_proven(node: FakeNode, open_page
     await expect(page.locator("[data-verify][data-good=true]")).to_have_count(3)
 
 
+async def test_a_price_that_could_not_be_checked_is_not_called_false(
+    node: FakeNode, open_page: OpenPage, complaints: list[str]
+) -> None:
+    page = await open_page(node.url)
+    await page.route("**/verify.js", lambda route: route.abort())
+    await expect(page.locator("[data-verify]")).to_have_count(12)
+    await page.get_by_role("button", name="Verify all of these").click()
+    await expect_text(page, "#verify-summary", "12 of 12 prices could not be checked.")
+    await expect(page.locator("[data-verify]").first).to_have_text("Not checked")
+    assert all("net::ERR_FAILED" in text for text in complaints), complaints
+    complaints.clear()
+
+
 async def test_its_ids_and_signers_are_those_of_the_protocol_s_vectors(
     node: FakeNode, open_page: OpenPage
 ) -> None:

@@ -1,6 +1,8 @@
 // The way to this node: questions with a deadline, and one stream of events that comes back.
 
 const DEADLINE_MS = 8000;
+const MODULE_TRIES = 3;
+const MODULE_RETRY_MS = 500;
 const RETRY_MS = { first: 1000, last: 8000 };
 
 /** An answer that is not what was asked for; `problem` is the node's own words (RFC 9457). */
@@ -24,6 +26,18 @@ export async function ask(path) {
     throw new ApiProblem(answer.status, body, Number(answer.headers.get("retry-after")) || 2);
   }
   return body;
+}
+
+/** Load a module; a network that changes meanwhile (a phone leaves the house) costs a second try. */
+export async function load(begin) {
+  for (let triesLeft = MODULE_TRIES; ; triesLeft -= 1) {
+    try {
+      return await begin();
+    } catch (error) {
+      if (triesLeft === 1) throw error;
+      await new Promise((resolve) => setTimeout(resolve, MODULE_RETRY_MS));
+    }
+  }
 }
 
 /** Events by name, as long as the page is looked at; `opened` and `lost` tell of the stream.

@@ -79,7 +79,7 @@ export function drawNotices(state) {
 function drawCheck(newest, verdict) {
   find("price-check").hidden = newest === null;
   const said = find("newest-verdict");
-  const words = !verdict ? "" : verdict.proven ? `Proven: ${verdict.signers.length} signatures recovered, ${verdict.needed} needed` : `NOT PROVEN: ${verdict.detail}`;
+  const words = !verdict ? "" : verdict.proven ? `Proven: ${verdict.signers.length} signatures recovered, ${verdict.needed} needed` : `${verdict.reason === "not_checked" ? "Not checked" : "NOT PROVEN"}: ${verdict.detail}`;
   said.dataset.good = verdict ? String(verdict.proven) : "";
   setText(said, words);
 }

@@ -1,17 +1,19 @@
 // The page: asks the node, listens to it, and draws what it knows. Decides nothing by itself.
 
-import { ApiProblem, ask, listen } from "./connection.js";
+import { ApiProblem, ask, listen, load } from "./connection.js";
 import { find, setText } from "./dom.js";
 import { drawHeadline, drawLink, drawNotices, drawPairs } from "./headline.js";
 import { drawMatrix } from "./matrix.js";
 import { drawMembers } from "./members.js";
-import { addPrices, applyEvent, makeState, setClock, setRounds } from "./model.js";
+import { addNewest, addPrices, applyEvent, makeState, setClock, setRounds } from "./model.js";
 import { drawRounds } from "./now.js";
 import { drawPrices, SHOWN_AT_FIRST, verifyAll, verifyQuietly } from "./prices.js";
 
-/** Rows a question; the chart's first look. */
+/** What is asked for first, and after each event; then the page that the chart shows. */
+const FEW = 12;
 const PAGE = 100;
-const ROUNDS = 60;
+/** A node remembers no more rounds, and refuses to be asked for more. */
+const ROUNDS_MAX = 512;
 /** The network is looked at this often even if no event says so: a dead line tells nothing. */
 const LOOK_MS = 10_000;
 /** Events come in bursts; the node is asked once for each burst. */
@@ -21,7 +23,7 @@ const RETRY_MS = 2000;
 const EVENTS = ["observation", "proposal", "signature", "proven", "settled", "stored", "lost", "network", "gap"];
 
 /** The chart's library is a third of the page: the price does not wait for it. */
-const chart = import("./chart.js");
+const chart = load(() => import("./chart.js"));
 
 const state = makeState();
 let shownCount = SHOWN_AT_FIRST;
@@ -99,19 +101,24 @@ async function lookAtNetwork() {
   if (before !== null && before !== state.pair) await lookAtPrices();
 }
 
-async function lookAtRounds() {
-  setRounds(state, await ask(`rounds?limit=${ROUNDS}`));
+async function lookAtRounds(limit = FEW) {
+  // They are of all pairs together.
+  const count = Math.min(ROUNDS_MAX, limit * Math.max(1, state.network.pairs.length));
+  setRounds(state, await ask(`rounds?limit=${count}`));
   drawChart();
 }
 
-async function lookAtPrices() {
+async function lookAtPrices(limit = FEW) {
   const { pair } = state;
   if (pair === null) return;
-  const answer = await ask(`prices?pair=${encodeURIComponent(pair)}&limit=${PAGE}`);
+  const answer = await ask(`prices?pair=${encodeURIComponent(pair)}&limit=${limit}`);
   if (pair !== state.pair) return;
-  if (state.prices.length === 0) state.next = answer.next;
-  state.unproven = answer.unproven ?? 0;
-  addPrices(state, answer.prices);
+  if (!addNewest(state, answer)) {
+    // Much has happened meanwhile: begin anew, so that no hole looks like a line.
+    state.prices = [];
+    addNewest(state, answer);
+    soon("page of prices", () => lookAtPrices(PAGE));
+  }
   drawChart();
 }
 
@@ -145,14 +152,19 @@ function choosePair(wished) {
 
 function changePair(wished) {
   choosePair(wished);
-  attempt("prices", lookAtPrices);
+  attempt("prices", () => lookAtPrices(PAGE));
 }
 
 /** All anew: what happened while nobody listened is in the answers. */
 async function lookAtAll() {
   const there = await attempt("network", lookAtNetwork);
   if (!there) return;
-  await Promise.all([attempt("rounds", lookAtRounds), attempt("prices", lookAtPrices)]);
+  for (const limit of [FEW, PAGE]) {
+    await Promise.all([
+      attempt("rounds", () => lookAtRounds(limit)),
+      attempt("prices", () => lookAtPrices(limit)),
+    ]);
+  }
 }
 
 /** A bootstrap has no events to tell: what it knows is asked for. */

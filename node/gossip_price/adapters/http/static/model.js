@@ -31,19 +31,38 @@ export function getNow(state) {
 
 export function setRounds(state, answer) {
   setClock(state, answer.now);
-  state.rounds = answer.rounds;
+  const isNew = new Set(answer.rounds.map(nameRound));
+  const kept = state.rounds.filter((round) => !isNew.has(nameRound(round)));
+  sortRounds(state, [...answer.rounds, ...kept]);
   for (const round of answer.rounds) {
     for (const seen of round.observations ?? []) keepObservation(state, round, seen);
   }
 }
 
-function keepObservation(state, { pair, round }, { member, price }) {
-  const key = `${pair} ${round}`;
+const nameRound = ({ pair, round }) => `${pair} ${round}`;
+
+function sortRounds(state, rounds) {
+  state.rounds = rounds.sort((a, b) => b.round - a.round).slice(0, ROUNDS_KEPT);
+}
+
+function keepObservation(state, round, { member, price }) {
+  const key = nameRound(round);
   if (!state.bands.has(key)) {
     state.bands.set(key, new Map());
     if (state.bands.size > ROUNDS_KEPT) state.bands.delete(state.bands.keys().next().value);
   }
   state.bands.get(key).set(member, price);
+}
+
+/** Take a page of the newest prices. False if rows are missing between these and the known ones. */
+export function addNewest(state, { prices, next, unproven }) {
+  const known = new Set(state.prices.map((price) => price.id));
+  if (known.size > 0 && !prices.some((price) => known.has(price.id))) return false;
+  const oldest = state.prices.at(-1)?.report.round ?? Infinity;
+  if (prices.length === 0 || prices.at(-1).report.round <= oldest) state.next = next;
+  state.unproven = unproven ?? 0;
+  addPrices(state, prices);
+  return true;
 }
 
 /** Merge prices by id; what came last counts, for a settled one becomes a stored one. */
@@ -97,7 +116,7 @@ function findRound(state, { pair, round, time }) {
   const known = state.rounds.find((one) => one.pair === pair && one.round === round);
   if (known) return known;
   const made = { pair, round, time, state: "waiting", proposals: [], observations: [], reason: null };
-  state.rounds = [made, ...state.rounds].sort((a, b) => b.round - a.round).slice(0, ROUNDS_KEPT);
+  sortRounds(state, [made, ...state.rounds]);
   return made;
 }
 

@@ -1,19 +1,22 @@
 // The list of prices, and the proof of each, made here in the browser.
 // What verifies is loaded at the first wish: most readers of the page never need it.
 
+import { load } from "./connection.js";
 import { find, make, makeCell, makeIcon, makeTable, setText } from "./dom.js";
 import { formatPrice, formatTime, shorten } from "./format.js";
 import { getNow } from "./model.js";
 
 const COLUMNS = ["Round", "Price", "Signatures", "State", "Id", "Proof"];
 const SHOWN_AT_FIRST = 12;
+/** Nothing is said of a price that was not checked. */
+const NOT_CHECKED = "not_checked";
 const HASH = /0x[0-9a-f]{64}/g;
 
 let verifier = null;
 let body = null;
 
 function loadVerifier() {
-  verifier ??= import("./verify.js");
+  verifier ??= load(() => import("./verify.js"));
   verifier.catch(() => { verifier = null; });
   return verifier;
 }
@@ -86,11 +89,16 @@ export async function verifyQuietly(state, price) {
 }
 
 async function judge(price) {
+  let verifyPrice;
   try {
-    const { verifyPrice } = await loadVerifier();
+    ({ verifyPrice } = await loadVerifier());
+  } catch {
+    return { proven: false, reason: NOT_CHECKED, detail: "what verifies did not load; load the page again" };
+  }
+  try {
     return { proven: true, ...verifyPrice(price, getTrusted()) };
   } catch (error) {
-    return { proven: false, reason: error.reason ?? "not_checked", detail: error.message };
+    return { proven: false, reason: error.reason ?? "malformed", detail: error.message };
   }
 }
 
@@ -99,12 +107,13 @@ export async function verifyAll(state, count) {
   const shown = state.prices.slice(0, count);
   const began = performance.now();
   const failed = [];
+  const unchecked = [];
   let signatures = 0;
   for (const [at, price] of shown.entries()) {
     const verdict = await judge(price);
     state.verdicts.set(price.id, { ...verdict, open: !verdict.proven });
     if (verdict.proven) signatures += verdict.signers.length;
-    else failed.push(price);
+    else (verdict.reason === NOT_CHECKED ? unchecked : failed).push(price);
     if (at % 4 === 3) {
       state.redraw();
       summarize(`Checked ${at + 1} of ${shown.length} …`, null);
@@ -113,7 +122,9 @@ export async function verifyAll(state, count) {
   }
   const took = ((performance.now() - began) / 1000).toFixed(1);
   const hashes = [...new Set(shown.map((one) => one.report.epoch))];
-  if (failed.length > 0) {
+  if (unchecked.length > 0) {
+    summarize(`${unchecked.length} of ${shown.length} prices could not be checked.`, false);
+  } else if (failed.length > 0) {
     summarize(`${failed.length} of ${shown.length} prices are NOT PROVEN; the reasons stand below.`, false);
   } else if (shown.length === 0) {
     summarize("There is no price to check yet.", null);
@@ -131,7 +142,7 @@ function mark(row, verdict) {
   button.setAttribute("aria-expanded", String(verdict?.open === true));
   if ((button.dataset.good ?? "") === outcome) return;
   button.dataset.good = outcome;
-  button.replaceChildren(...(verdict ? [makeIcon(verdict.proven ? "yes" : "no"), verdict.proven ? "Proven" : "Not proven"] : ["Verify"]));
+  button.replaceChildren(...(verdict ? [makeIcon(verdict.proven ? "yes" : "no"), verdict.proven ? "Proven" : verdict.reason === NOT_CHECKED ? "Not checked" : "Not proven"] : ["Verify"]));
 }
 
 function summarize(text, good) {
@@ -154,7 +165,7 @@ function drawProof(verdict) {
       ),
     );
   } else {
-    cell.append(make("p", { class: "outcome" }, makeIcon("no"), "NOT PROVEN"), make("p", {}, make("code", {}, verdict.reason), `: ${verdict.detail}`));
+    cell.append(make("p", { class: "outcome" }, makeIcon("no"), verdict.reason === NOT_CHECKED ? "Not checked" : "NOT PROVEN"), make("p", {}, make("code", {}, verdict.reason), `: ${verdict.detail}`));
   }
   return make("tr", { role: "row", class: "proof-row" }, cell);
 }

@@ -3,6 +3,7 @@
 import uPlot from "./vendor/uplot/dist/uPlot.esm.js";
 import { find, setText } from "./dom.js";
 import { formatPrice, formatTime } from "./format.js";
+import { findBand } from "./model.js";
 
 const HEIGHT = { wide: 260, narrow: 200 };
 let plot = null;
@@ -20,12 +21,13 @@ function readColour(name) {
 
 export function drawChart(state) {
   const prices = [...state.prices].reverse();
-  const band = prices.map((price) => {
-    const seen = state.bands.get(`${price.report.pair} ${price.report.round}`);
-    const values = seen ? [...seen.values()].map(Number) : [];
-    return values.length > 1 ? [Math.min(...values), Math.max(...values)] : [null, null];
-  });
-  const data = [prices.map((one) => one.report.round), prices.map((one) => Number(one.price)), band.map(([low]) => low), band.map(([, high]) => high)];
+  const band = prices.map((price) => findBand(state, price.report));
+  const data = [
+    prices.map((one) => one.report.round),
+    prices.map((one) => Number(one.price)),
+    band.map(([low]) => low),
+    band.map(([, high]) => high),
+  ];
   // With `EveryNode` a round has several prices: one place on the axis for the first of each.
   const first = data[0].map((round, at) => round !== data[0][at - 1]);
   const points = data.map((column) => column.filter((_, at) => first[at]));
@@ -42,27 +44,62 @@ function describe(prices) {
   }
   const sorted = [...prices].sort((a, b) => Number(a.price) - Number(b.price));
   const at = (price) => formatTime(Date.parse(price.time));
-  setText(find("chart-summary"), `${prices.length} prices from ${at(prices[0])} to ${at(prices.at(-1))} UTC, lowest ${formatPrice(sorted[0].price)}, highest ${formatPrice(sorted.at(-1).price)}, newest ${formatPrice(prices.at(-1).price)}.`);
+  setText(
+    find("chart-summary"),
+    `${prices.length} prices from ${at(prices[0])} to ${at(prices.at(-1))} UTC, lowest ${formatPrice(sorted[0].price)}, highest ${formatPrice(sorted.at(-1).price)}, newest ${formatPrice(prices.at(-1).price)}.`,
+  );
 }
 
 function make(points) {
   const box = find("chart");
   const [line, band, ink, grid] = ["accent", "band", "ink-2", "rule"].map(readColour);
-  const axis = { stroke: ink, font: "12px Inter, system-ui, sans-serif", ticks: { show: false }, border: { show: false } };
+  const axis = {
+    stroke: ink,
+    font: "12px Inter, system-ui, sans-serif",
+    ticks: { show: false },
+    border: { show: false },
+  };
   return new uPlot(
     {
       ...measure(box),
       tzDate: (s) => uPlot.tzDate(new Date(s * 1000), "UTC"),
       legend: { show: false },
-      cursor: { y: false, drag: { x: false, y: false }, points: { size: 8, stroke: line, fill: line } },
+      cursor: {
+        y: false,
+        drag: { x: false, y: false },
+        points: { size: 8, stroke: line, fill: line },
+      },
       scales: { x: { time: true } },
       axes: [
-        { ...axis, grid: { show: false }, space: 80, size: 30, values: (_, splits) => splits.map((s) => formatTime(1000 * s).slice(0, splits[1] - splits[0] < 60 ? 8 : 5)) },
-        { ...axis, side: 1, grid: { stroke: grid, width: 1 }, space: 44, size: (_, values) => 16 + 7.2 * Math.max(4, ...(values ?? []).map((one) => one.length)), values: (_, splits) => formatTicks(splits) },
+        {
+          ...axis,
+          grid: { show: false },
+          space: 80,
+          size: 30,
+          values: (_, splits) =>
+            splits.map((s) => formatTime(1000 * s).slice(0, splits[1] - splits[0] < 60 ? 8 : 5)),
+        },
+        {
+          ...axis,
+          side: 1,
+          grid: { stroke: grid, width: 1 },
+          space: 44,
+          size: (_, values) => 16 + 7.2 * Math.max(4, ...(values ?? []).map((one) => one.length)),
+          values: (_, splits) => formatTicks(splits),
+        },
       ],
       series: [
         {},
-        { stroke: line, width: 2, points: { show: (chart) => chart.data[0].length < chart.width / 16, size: 5, fill: line, stroke: line } },
+        {
+          stroke: line,
+          width: 2,
+          points: {
+            show: (chart) => chart.data[0].length < chart.width / 16,
+            size: 5,
+            fill: line,
+            stroke: line,
+          },
+        },
         { stroke: "transparent", points: { show: false } },
         { stroke: "transparent", points: { show: false } },
       ],
@@ -78,7 +115,12 @@ function make(points) {
 function formatTicks(splits) {
   const step = Math.abs((splits[1] ?? 1) - (splits[0] ?? 0)) || 1;
   const decimals = Math.min(8, Math.max(0, Math.ceil(-Math.log10(step) + 0.001)));
-  return splits.map((value) => value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }));
+  return splits.map((value) =>
+    value.toLocaleString("en", {
+      minimumFractionDigits: decimals,
+      maximumFractionDigits: decimals,
+    }),
+  );
 }
 
 function measure(box) {
@@ -93,8 +135,14 @@ function showReadout(chart) {
     return;
   }
   const [low, high] = [chart.data[2][chart.cursor.idx], chart.data[3][chart.cursor.idx]];
-  const seen = low === null || low === undefined ? "" : `, seen ${formatPrice(String(low))} to ${formatPrice(String(high))}`;
-  setText(find("readout"), `${formatTime(Date.parse(price.time))}  ${formatPrice(price.price)}, ${price.signatures.length} signatures${seen}`);
+  const seen =
+    low === null || low === undefined
+      ? ""
+      : `, seen ${formatPrice(String(low))} to ${formatPrice(String(high))}`;
+  setText(
+    find("readout"),
+    `${formatTime(Date.parse(price.time))}  ${formatPrice(price.price)}, ${price.signatures.length} signatures${seen}`,
+  );
 }
 
 /** Begin anew in the colours of now. */

@@ -35,7 +35,12 @@ export function formatTime(ms, nowMs = ms) {
 export function formatSpan(ms) {
   const s = Math.max(0, Math.round(ms / 1000));
   if (s < 60) return `${s}\u00a0s`;
-  const units = [["d", 86_400], ["h", 3600], ["min", 60], ["s", 1]];
+  const units = [
+    ["d", 86_400],
+    ["h", 3600],
+    ["min", 60],
+    ["s", 1],
+  ];
   const first = units.findIndex(([, size]) => s >= size);
   const [[name, size], next] = [units[first], units[first + 1]];
   const rest = Math.floor((s % size) / next[1]);
@@ -47,7 +52,9 @@ export function formatSpan(ms) {
 export function formatOffset(ms) {
   const sign = ms < 0 ? "−" : "+";
   const size = Math.abs(ms);
-  return size < 1000 ? `${sign}${Math.round(size)}\u00a0ms` : `${sign}${(size / 1000).toFixed(1)}\u00a0s`;
+  return size < 1000
+    ? `${sign}${Math.round(size)}\u00a0ms`
+    : `${sign}${(size / 1000).toFixed(1)}\u00a0s`;
 }
 
 /** 12345 as 12.3k: a count among many. */

@@ -10,7 +10,10 @@ export function drawHeadline(state) {
     if (newest === null) return [make("span", { class: "waiting" }, "No price yet")];
     const { head, tail } = splitPrice(newest.price);
     const quote = newest.report.pair.split("-")[1] ?? "";
-    return [make("data", { value: newest.price }, head, make("span", { class: "tail" }, tail)), make("span", { class: "unit" }, quote)];
+    return [
+      make("data", { value: newest.price }, head, make("span", { class: "tail" }, tail)),
+      make("span", { class: "unit" }, quote),
+    ];
   });
   drawCheck(newest, newest && state.verdicts.get(newest.id));
   if (newest === null) {
@@ -20,7 +23,12 @@ export function drawHeadline(state) {
   }
   document.title = `${splitPrice(newest.price).head} ${newest.report.pair} · gossip-price`;
   const now = getNow(state);
-  const shown = [newest.report.pair, formatSpan(now - 1000 * newest.report.observedAt), newest.state, newest.time];
+  const shown = [
+    newest.report.pair,
+    formatSpan(now - 1000 * newest.report.observedAt),
+    newest.state,
+    newest.time,
+  ];
   setText(find("next"), describeNext(state, now));
   drawOnce(find("price-facts"), shown, () => [
     make("strong", {}, shown[0]),
@@ -31,15 +39,30 @@ export function drawHeadline(state) {
   const members = state.network?.members ?? [];
   const signers = newest.signatures.map((one) => one.signer);
   drawOnce(find("price-signers"), [signers, members.map((one) => one.address)], () => [
-    make("p", {}, `Signed by ${signers.length} of ${newest.document?.members.length ?? members.length} members, ${newest.document?.minimumSigners ?? "?"} are needed`),
-    make("ul", {}, ...signers.map((address) => drawSigner(address, members, newest.report.proposer))),
+    make(
+      "p",
+      {},
+      `Signed by ${signers.length} of ${newest.document?.members.length ?? members.length} members, ${newest.document?.minimumSigners ?? "?"} are needed`,
+    ),
+    make(
+      "ul",
+      {},
+      ...signers.map((address) => drawSigner(address, members, newest.report.proposer)),
+    ),
   ]);
 }
 
 function drawSigner(address, members, proposer) {
   const member = members.find((one) => one.address === address);
   const role = address === proposer ? "proposed it" : "checked and signed";
-  return make("li", { title: `${address}: ${role}` }, makeIcon("yes"), member ? make("b", {}, String(member.index)) : null, make("code", {}, shorten(address)), address === proposer ? make("span", { class: "tag" }, "proposer") : null);
+  return make(
+    "li",
+    { title: `${address}: ${role}` },
+    makeIcon("yes"),
+    member ? make("b", {}, String(member.index)) : null,
+    make("code", {}, shorten(address)),
+    address === proposer ? make("span", { class: "tag" }, "proposer") : null,
+  );
 }
 
 /** When the next one is due: the proven round that settles first tells. */
@@ -79,7 +102,11 @@ export function drawNotices(state) {
 function drawCheck(newest, verdict) {
   find("price-check").hidden = newest === null;
   const said = find("newest-verdict");
-  const words = !verdict ? "" : verdict.proven ? `Proven: ${verdict.signers.length} signatures recovered, ${verdict.needed} needed` : `${verdict.reason === "not_checked" ? "Not checked" : "NOT PROVEN"}: ${verdict.detail}`;
+  const words = !verdict
+    ? ""
+    : verdict.proven
+      ? `Proven: ${verdict.signers.length} signatures recovered, ${verdict.needed} needed`
+      : `${verdict.reason === "not_checked" ? "Not checked" : "NOT PROVEN"}: ${verdict.detail}`;
   said.dataset.good = verdict ? String(verdict.proven) : "";
   setText(said, words);
 }
@@ -91,11 +118,23 @@ export function drawLink({ connection, network, clock }) {
   setText(link.querySelector("span"), words[connection.status]);
   if (network === null || clock === null) return;
   const count = network.members.length;
-  setText(find("tagline"), `${count} independent members look at the market, sign what they see, and check each other. A price counts once ${network.quorum.needed} of them have signed it.`);
-  drawOnce(find("document"), network.epoch, () => [`epoch ${network.epoch.number}, `, make("code", {}, network.epoch.hash)]);
+  setText(
+    find("tagline"),
+    `${count} independent members look at the market, sign what they see, and check each other. A price counts once ${network.quorum.needed} of them have signed it.`,
+  );
+  drawOnce(find("document"), network.epoch, () => [
+    `epoch ${network.epoch.number}, `,
+    make("code", {}, network.epoch.hash),
+  ]);
   find("network").classList.toggle("side-by-side", count <= 7);
-  const me = network.me === null ? `a ${network.role}` : `member ${network.members.find((one) => one.me)?.index ?? "?"}`;
-  setText(find("about"), `Seen by ${me} of the network ${shorten(network.networkId)}: epoch ${network.epoch.number}, ${network.mode}, a round every ${formatSpan(1000 * network.interval)}. Times are UTC.`);
+  const me =
+    network.me === null
+      ? `a ${network.role}`
+      : `member ${network.members.find((one) => one.me)?.index ?? "?"}`;
+  setText(
+    find("about"),
+    `Seen by ${me} of the network ${shorten(network.networkId)}: epoch ${network.epoch.number}, ${network.mode}, a round every ${formatSpan(1000 * network.interval)}. Times are UTC.`,
+  );
 }
 
 export function drawPairs(state, choose) {

@@ -20,7 +20,17 @@ const LOOK_MS = 10_000;
 const BURST_MS = 300;
 /** A node that is not there when the page opens is asked again. */
 const RETRY_MS = 2000;
-const EVENTS = ["observation", "proposal", "signature", "proven", "settled", "stored", "lost", "network", "gap"];
+const EVENTS = [
+  "observation",
+  "proposal",
+  "signature",
+  "proven",
+  "settled",
+  "stored",
+  "lost",
+  "network",
+  "gap",
+];
 
 /** The chart's library is a third of the page: the price does not wait for it. */
 const chart = load(() => import("./chart.js"));
@@ -70,7 +80,8 @@ async function attempt(what, question) {
   } catch (error) {
     if (error instanceof ApiProblem) {
       // Too fast, or the database is away and nothing recent is known: the node says when.
-      if (error.status === 429 || error.status === 503) soon(what, question, 1000 * error.retryAfterS);
+      if (error.status === 429 || error.status === 503)
+        soon(what, question, 1000 * error.retryAfterS);
       return true;
     }
     setConnection("lost");
@@ -128,7 +139,9 @@ async function lookAtOlder() {
   setText(find("older-problem"), "");
   if (state.prices.length >= shownCount || state.next === null) return;
   try {
-    const answer = await ask(`prices?pair=${encodeURIComponent(pair)}&limit=${PAGE}&cursor=${encodeURIComponent(state.next)}`);
+    const answer = await ask(
+      `prices?pair=${encodeURIComponent(pair)}&limit=${PAGE}&cursor=${encodeURIComponent(state.next)}`,
+    );
     if (pair !== state.pair) return;
     state.next = answer.next;
     addPrices(state, answer.prices);
@@ -215,5 +228,7 @@ find("trusted").addEventListener("input", () => {
 });
 addEventListener("hashchange", () => changePair(decodeURIComponent(location.hash.slice(1))));
 addEventListener("themechange", () => chart.then((it) => it.redrawChart(state)));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => chart.then((it) => it.redrawChart(state)));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
+  chart.then((it) => it.redrawChart(state)),
+);
 new ResizeObserver(() => chart.then((it) => it.fitChart())).observe(find("chart"));

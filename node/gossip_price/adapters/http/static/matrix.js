@@ -15,7 +15,9 @@ export function drawMatrix({ network }) {
   const states = matrix.members.map((address) => known.get(address)?.state ?? "never");
   const reports = matrix.rows.filter((row) => row.heard.some((count) => count !== null)).length;
   setText(find("matrix-aside"), `${reports} of ${matrix.members.length} report`);
-  drawOnce(find("matrix"), [matrix, states, isolated, deaf], () => [drawTable(matrix, known, isolated, deaf)]);
+  drawOnce(find("matrix"), [matrix, states, isolated, deaf], () => [
+    drawTable(matrix, known, isolated, deaf),
+  ]);
   drawVerdict(matrix, known, isolated, deaf);
 }
 
@@ -32,10 +34,23 @@ function drawTable(matrix, known, isolated, deaf) {
     const most = Math.max(1, ...row.heard.map((count) => count ?? 0));
     const cells = row.heard.map((count, at) => {
       const heard = matrix.members[at];
-      const cell = make("td", {}, heard === row.member ? "" : count === null ? "·" : matrix.members.length > NUMBERS_MAX ? "" : formatCount(count));
+      const cell = make(
+        "td",
+        {},
+        heard === row.member
+          ? ""
+          : count === null
+            ? "·"
+            : matrix.members.length > NUMBERS_MAX
+              ? ""
+              : formatCount(count),
+      );
       // The node says whom a row hears now; a count alone tells only of the past.
       const isUnheard = count === 0 || row.hears?.[at] === false;
-      cell.title = heard === row.member ? "itself" : `${name(row.member)} has received ${count ?? "(no report)"} messages of ${name(heard)}${isUnheard ? ", and hears nothing of it now" : ""}`;
+      cell.title =
+        heard === row.member
+          ? "itself"
+          : `${name(row.member)} has received ${count ?? "(no report)"} messages of ${name(heard)}${isUnheard ? ", and hears nothing of it now" : ""}`;
       if (heard === row.member) cell.className = "self";
       else if (count === null) cell.className = "unknown";
       else if (isolated.includes(heard) || isGone(heard)) cell.className = "lost";
@@ -43,14 +58,28 @@ function drawTable(matrix, known, isolated, deaf) {
       else cell.className = `heat-${Math.max(1, Math.ceil((4 * count) / most))}`;
       return cell;
     });
-    const head = make("th", { scope: "row", title: row.member }, make("b", {}, name(row.member)), make("code", {}, shorten(row.member)));
-    const tag = isDeaf ? "deaf" : isSilent ? "silent" : known.get(row.member)?.me ? "this node" : null;
+    const head = make(
+      "th",
+      { scope: "row", title: row.member },
+      make("b", {}, name(row.member)),
+      make("code", {}, shorten(row.member)),
+    );
+    const tag = isDeaf
+      ? "deaf"
+      : isSilent
+        ? "silent"
+        : known.get(row.member)?.me
+          ? "this node"
+          : null;
     if (tag) head.append(make("span", { class: `tag ${isDeaf || isSilent ? "bad" : ""}` }, tag));
     return make("tr", { class: isDeaf ? "deaf" : isSilent ? "stale" : null }, head, ...cells);
   });
   return make(
     "table",
-    { class: `matrix ${matrix.members.length > NUMBERS_MAX ? "dense" : ""}`, "aria-labelledby": "matrix-title" },
+    {
+      class: `matrix ${matrix.members.length > NUMBERS_MAX ? "dense" : ""}`,
+      "aria-labelledby": "matrix-title",
+    },
     make("thead", {}, make("tr", {}, make("td", { class: "corner" }, "hears →"), ...columns)),
     make("tbody", {}, ...rows),
   );
@@ -60,10 +89,13 @@ function drawVerdict(matrix, known, isolated, deaf) {
   const name = (address) => `${known.get(address)?.index ?? "?"} (${shorten(address)})`;
   const away = matrix.members.filter((address) => isAway(known.get(address)));
   const sentences = [];
-  if (away.length > 0) sentences.push(`${listNames(away.map(name))} ${away.length > 1 ? "are" : "is"} silent.`);
+  if (away.length > 0)
+    sentences.push(`${listNames(away.map(name))} ${away.length > 1 ? "are" : "is"} silent.`);
   const others = (list) => list.filter((address) => !away.includes(address));
-  for (const address of others(isolated)) sentences.push(`${name(address)} is isolated: most of the others do not hear it.`);
-  for (const address of others(deaf)) sentences.push(`${name(address)} is deaf: it does not hear whom others hear.`);
+  for (const address of others(isolated))
+    sentences.push(`${name(address)} is isolated: most of the others do not hear it.`);
+  for (const address of others(deaf))
+    sentences.push(`${name(address)} is deaf: it does not hear whom others hear.`);
   const verdict = find("matrix-verdict");
   verdict.dataset.good = String(sentences.length === 0);
   setText(verdict, sentences.join(" ") || "Everybody hears everybody.");

@@ -12,7 +12,10 @@ export function drawMembers(state) {
   const { network } = state;
   if (network === null) return;
   const { members, quorum, connections } = network;
-  setText(find("members-aside"), `${quorum.alive === null ? "" : `${quorum.alive} of ${members.length} alive, `}${quorum.needed} must sign; this node is connected to ${connections.members}`);
+  setText(
+    find("members-aside"),
+    `${quorum.alive === null ? "" : `${quorum.alive} of ${members.length} alive, `}${quorum.needed} must sign; this node is connected to ${connections.members}`,
+  );
   const now = getNow(state);
   const shown = members.map((member) => describe(member, state, now));
   drawOnce(find("members"), shown, () => [makeTable("Members", COLUMNS, shown.map(drawRow))]);
@@ -31,9 +34,17 @@ function describe(member, { pair, network }, now) {
     clock: member.me || off === null || off === undefined ? "–" : formatOffset(off),
     isOff: Math.abs(off ?? 0) > CLOCK_OFF_MS,
     peers: member.peers ? `${member.peers.length} of ${network.members.length - 1}` : "–",
-    isFew: member.peers ? member.peers.length < Math.min(network.quorum.needed - 1, network.members.length - 1) : false,
+    isFew: member.peers
+      ? member.peers.length < Math.min(network.quorum.needed - 1, network.members.length - 1)
+      : false,
     // Steps of five seconds: a table that ticks is hard to read.
-    heard: member.me ? "–" : heardMs === null ? "–" : heardMs < 10_000 ? "just now" : `${formatSpan(5000 * Math.round(heardMs / 5000))} ago`,
+    heard: member.me
+      ? "–"
+      : heardMs === null
+        ? "–"
+        : heardMs < 10_000
+          ? "just now"
+          : `${formatSpan(5000 * Math.round(heardMs / 5000))} ago`,
     version: member.version ?? "–",
   };
 }
@@ -43,7 +54,15 @@ function drawRow(member) {
   return make(
     "tr",
     { role: "row", "data-state": member.state, "data-member": member.index },
-    makeCell(who, [make("b", { class: "number" }, String(member.index)), make("code", { title: member.address }, shorten(member.address)), member.me ? make("span", { class: "tag" }, "this node") : null], { class: "who" }),
+    makeCell(
+      who,
+      [
+        make("b", { class: "number" }, String(member.index)),
+        make("code", { title: member.address }, shorten(member.address)),
+        member.me ? make("span", { class: "tag" }, "this node") : null,
+      ],
+      { class: "who" },
+    ),
     makeCell(state, make("span", { class: `state ${member.state}` }, member.state)),
     makeCell(sees, member.seen, { class: "number" }),
     makeCell(clock, member.clock, { class: member.isOff ? "number off" : "number" }),

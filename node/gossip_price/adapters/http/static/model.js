@@ -1,6 +1,6 @@
 // What this page knows. Answers of the node replace it; events change it until the next answer.
 
-const ROUNDS_KEPT = 600;
+const ROUNDS_KEPT = 1000;
 const PRICES_KEPT = 3000;
 
 export function makeState() {
@@ -11,7 +11,7 @@ export function makeState() {
     next: null, // the cursor to older ones
     unproven: 0, // rows of the database that the node left out of the newest ones
     pair: null,
-    bands: new Map(), // `${pair} ${round}` → the members' observations by address
+    bands: new Map(), // `${pair} ${round}` → the members' own observations of it, by address
     connection: { status: "connecting", sinceMs: null },
     clock: null, // the node's time when we heard it, and ours
     verdicts: new Map(), // id → what verifying it gave
@@ -48,10 +48,19 @@ function sortRounds(state, rounds) {
 function keepObservation(state, round, { member, price }) {
   const key = nameRound(round);
   if (!state.bands.has(key)) {
-    state.bands.set(key, new Map());
-    if (state.bands.size > ROUNDS_KEPT) state.bands.delete(state.bands.keys().next().value);
+    state.bands.set(key, { round: round.round, seen: new Map() });
+    if (state.bands.size > ROUNDS_KEPT) {
+      const [oldest] = [...state.bands].reduce((a, b) => (a[1].round <= b[1].round ? a : b));
+      state.bands.delete(oldest);
+    }
   }
-  state.bands.get(key).set(member, price);
+  state.bands.get(key)?.seen.set(member, price);
+}
+
+/** The lowest and the highest that members saw themselves in a round; null if fewer than two. */
+export function findBand(state, report) {
+  const values = [...(state.bands.get(nameRound(report))?.seen.values() ?? [])].map(Number);
+  return values.length > 1 ? [Math.min(...values), Math.max(...values)] : [null, null];
 }
 
 /** Take a page of the newest prices. False if rows are missing between these and the known ones. */
@@ -115,7 +124,15 @@ function findRound(state, { pair, round, time }) {
   if (typeof pair !== "string" || typeof round !== "number") return null;
   const known = state.rounds.find((one) => one.pair === pair && one.round === round);
   if (known) return known;
-  const made = { pair, round, time, state: "waiting", proposals: [], observations: [], reason: null };
+  const made = {
+    pair,
+    round,
+    time,
+    state: "waiting",
+    proposals: [],
+    observations: [],
+    reason: null,
+  };
   sortRounds(state, [made, ...state.rounds]);
   return made;
 }
@@ -124,14 +141,21 @@ function findProposal(round, { id, member, proposer, price, needed }) {
   if (typeof id !== "string") return null;
   const known = round.proposals.find((one) => one.id === id);
   if (known) return known;
-  const made = { id, proposer: proposer ?? member ?? null, price: price ?? null, signers: [], needed: needed ?? null };
+  const made = {
+    id,
+    proposer: proposer ?? member ?? null,
+    price: price ?? null,
+    signers: [],
+    needed: needed ?? null,
+  };
   round.proposals.push(made);
   return made;
 }
 
 /** The proposal of a round that is furthest: with `EveryNode` there are several. */
 export function findLeading(round) {
-  const far = (one) => [one.storedAt, one.settledAt, one.provenAt].filter(Boolean).length * 1000 + one.signers.length;
+  const far = (one) =>
+    [one.storedAt, one.settledAt, one.provenAt].filter(Boolean).length * 1000 + one.signers.length;
   return [...round.proposals].sort((a, b) => far(b) - far(a))[0] ?? null;
 }
 
@@ -144,12 +168,19 @@ export function findNotices(state, nowMs, { formatSpan, formatTime, shorten }) {
   const add = (kind, key, title, text) => notices.push({ kind, key, title, text });
   const { network, connection } = state;
   if (connection.status === "lost") {
-    const as = state.clock ? ` What stands here is from ${formatTime(state.clock.wallMs)} UTC.` : "";
+    const as = state.clock
+      ? ` What stands here is from ${formatTime(state.clock.wallMs)} UTC.`
+      : "";
     add("bad", "connection", "The connection to this node is lost.", `Trying again.${as}`);
   }
   if (network === null) return notices;
   if (network.role === "bootstrap") {
-    add("note", "bootstrap", "This is the bootstrap node.", "It introduces members to each other, and sees no prices: look at the page of a member.");
+    add(
+      "note",
+      "bootstrap",
+      "This is the bootstrap node.",
+      "It introduces members to each other, and sees no prices: look at the page of a member.",
+    );
   }
   const { quorum, members, connections, isolated = [], deaf = [] } = network;
   const name = (address) => {
@@ -159,40 +190,83 @@ export function findNotices(state, nowMs, { formatSpan, formatTime, shorten }) {
   if (quorum.alive === null) {
     // A bootstrap hears no heartbeats: it cannot tell.
   } else if (quorum.margin < 0) {
-    add("bad", "quorum", "Out of quorum.", `This node hears ${quorum.alive} of ${members.length} members, and ${quorum.needed} must sign: no price can be proven until more come back.`);
+    add(
+      "bad",
+      "quorum",
+      "Out of quorum.",
+      `This node hears ${quorum.alive} of ${members.length} members, and ${quorum.needed} must sign: no price can be proven until more come back.`,
+    );
   } else if (quorum.margin === 0 && members.length > quorum.needed) {
-    add("warn", "margin", "No margin left.", `Exactly the ${quorum.needed} members that must sign are here. One more away, and no price is proven.`);
+    add(
+      "warn",
+      "margin",
+      "No margin left.",
+      `Exactly the ${quorum.needed} members that must sign are here. One more away, and no price is proven.`,
+    );
   }
   if (connections && connections.peers === 0) {
-    add("bad", "alone", "This node is connected to nobody.", "What it shows may be behind the network.");
+    add(
+      "bad",
+      "alone",
+      "This node is connected to nobody.",
+      "What it shows may be behind the network.",
+    );
   }
   const silent = members.filter(isAway);
   for (const member of silent.slice(0, 3)) {
-    const since = member.silentMs === null || member.silentMs === undefined ? "was never heard by this node" : `has been silent for ${member.silentMs < 60_000 ? "less than a minute" : formatSpan(60_000 * Math.floor(member.silentMs / 60_000))}`;
+    const since =
+      member.silentMs === null || member.silentMs === undefined
+        ? "was never heard by this node"
+        : `has been silent for ${member.silentMs < 60_000 ? "less than a minute" : formatSpan(60_000 * Math.floor(member.silentMs / 60_000))}`;
     add("warn", `silent-${member.address}`, `Member ${name(member.address)} ${since}.`, "");
   }
   if (silent.length > 3) add("warn", "silent-more", `So are ${silent.length - 3} more.`, "");
   const listed = new Set(silent.map((one) => one.address));
   for (const address of isolated.filter((one) => !listed.has(one)).slice(0, 3)) {
-    add("warn", `isolated-${address}`, `Member ${name(address)} is isolated.`, "By what the others report, it is not heard.");
+    add(
+      "warn",
+      `isolated-${address}`,
+      `Member ${name(address)} is isolated.`,
+      "By what the others report, it is not heard.",
+    );
   }
   for (const address of deaf.filter((one) => !listed.has(one)).slice(0, 3)) {
-    add("warn", `deaf-${address}`, `Member ${name(address)} is deaf.`, "It does not hear whom the others hear.");
+    add(
+      "warn",
+      `deaf-${address}`,
+      `Member ${name(address)} is deaf.`,
+      "It does not hear whom the others hear.",
+    );
   }
   const me = members.find((one) => one.me);
   if (me?.database === false) {
-    add("warn", "database", "This node cannot reach its database.", "What is proven meanwhile waits in its journal; older prices are not to be had here.");
+    add(
+      "warn",
+      "database",
+      "This node cannot reach its database.",
+      "What is proven meanwhile waits in its journal; older prices are not to be had here.",
+    );
   }
   for (const [problem, text] of Object.entries(network.problems ?? {})) {
     add("warn", `problem-${problem}`, `${problem}:`, text);
   }
   if (state.unproven > 0) {
-    add("bad", "unproven", "The database holds what proves nothing.", `${state.unproven} of the newest rows are left out here: somebody changed them, or put them there.`);
+    add(
+      "bad",
+      "unproven",
+      "The database holds what proves nothing.",
+      `${state.unproven} of the newest rows are left out here: somebody changed them, or put them there.`,
+    );
   }
   const newest = state.prices[0];
   const lateMs = 2000 * network.interval + 4000 * network.settle;
   if (newest && connection.status === "live" && nowMs - Date.parse(newest.time) > lateMs) {
-    add("warn", "late", "No new price.", `The newest is of ${formatTime(Date.parse(newest.time), nowMs)} UTC, and one is due every ${formatSpan(1000 * network.interval)}.`);
+    add(
+      "warn",
+      "late",
+      "No new price.",
+      `The newest is of ${formatTime(Date.parse(newest.time), nowMs)} UTC, and one is due every ${formatSpan(1000 * network.interval)}.`,
+    );
   }
   if (network.simulated) {
     add("note", "simulated", "Simulated prices.", "A random walk, nobody’s market.");

@@ -6,7 +6,11 @@ import { findLeading, getNow, isAway } from "./model.js";
 
 const LANES = 4;
 /** Why a round ends without a price, by the labels that the node's metrics have too. */
-const REASONS = { split: "the votes were split", short: "too few have signed", no_proposal: "nobody proposed one" };
+const REASONS = {
+  split: "the votes were split",
+  short: "too few have signed",
+  no_proposal: "nobody proposed one",
+};
 /** With more members than this, each is a small square. */
 const CHIPS_MAX = 24;
 
@@ -28,29 +32,49 @@ function drawCurrent(state, round, now) {
   const members = state.network?.members ?? [];
   const signers = leading?.signers ?? [];
   const seen = new Map((round.observations ?? []).map((one) => [one.member, one.price]));
-  drawOnce(find("now-chips"), [round.round, members.map((one) => [one.address, one.state]), signers, [...seen], leading?.proposer], () =>
-    members.map((member) => drawChip(member, signers, seen, leading)),
+  drawOnce(
+    find("now-chips"),
+    [
+      round.round,
+      members.map((one) => [one.address, one.state]),
+      signers,
+      [...seen],
+      leading?.proposer,
+    ],
+    () => members.map((member) => drawChip(member, signers, seen, leading)),
   );
   find("now-chips").classList.toggle("dense", members.length > CHIPS_MAX);
 }
 
 function drawChip(member, signers, seen, leading) {
   const signed = signers.includes(member.address);
-  const words = signed ? "signed" : isAway(member) ? "silent" : seen.has(member.address) ? "observed" : "waiting";
+  const words = signed
+    ? "signed"
+    : isAway(member)
+      ? "silent"
+      : seen.has(member.address)
+        ? "observed"
+        : "waiting";
   const price = seen.get(member.address);
   return make(
     "div",
     { class: `chip ${words}`, title: `${member.index} ${member.address}: ${words}` },
     make("span", { class: "dot" }, signed ? makeIcon("yes") : null),
     make("b", {}, String(member.index)),
-    make("span", { class: "word" }, member.address === leading?.proposer && signed ? "proposed" : words),
+    make(
+      "span",
+      { class: "word" },
+      member.address === leading?.proposer && signed ? "proposed" : words,
+    ),
     make("span", { class: "seen" }, price === undefined ? "" : formatPrice(price)),
   );
 }
 
 /** One sentence for where a round stands. The countdown is in whole seconds: it is read aloud. */
 function describe(state, round, leading, now) {
-  const count = leading ? `${leading.signers.length} of ${state.network?.members.length ?? "?"}` : "";
+  const count = leading
+    ? `${leading.signers.length} of ${state.network?.members.length ?? "?"}`
+    : "";
   const needed = leading?.needed ?? state.network?.quorum.needed ?? "?";
   switch (round.state) {
     case "waiting":
@@ -66,7 +90,9 @@ function describe(state, round, leading, now) {
     case "stored":
       return `Stored, signed by ${count}`;
     case "lost":
-      return round.reason ? `No price: ${REASONS[round.reason] ?? round.reason}` : "No price in this round";
+      return round.reason
+        ? `No price: ${REASONS[round.reason] ?? round.reason}`
+        : "No price in this round";
     default:
       return round.state;
   }
@@ -74,9 +100,16 @@ function describe(state, round, leading, now) {
 
 /** The same for a round that is nearly over, in a few words. */
 function describeShortly({ network }, round, leading) {
-  const words = { proposed: "not proven", proven: "settling", observed: "no proposal", waiting: "nothing seen" };
+  const words = {
+    proposed: "not proven",
+    proven: "settling",
+    observed: "no proposal",
+    waiting: "nothing seen",
+  };
   const state = words[round.state] ?? round.state;
-  return leading ? `${state}, ${leading.signers.length} of ${network?.members.length ?? "?"}` : state;
+  return leading
+    ? `${state}, ${leading.signers.length} of ${network?.members.length ?? "?"}`
+    : state;
 }
 
 /** The bar: signatures until the quorum, then the time until it settles. */
@@ -105,21 +138,31 @@ function drawLanes(state, rounds, now) {
   const lanes = find("lanes");
   const shown = rounds.map((round) => {
     const leading = findLeading(round);
-    return { key: `${round.pair} ${round.round}`, round, leading, words: describeShortly(state, round, leading) };
+    return {
+      key: `${round.pair} ${round.round}`,
+      round,
+      leading,
+      words: describeShortly(state, round, leading),
+    };
   });
-  drawOnce(lanes, shown.map(({ key, words, leading, round }) => [key, words, round.state, leading?.price]), () =>
-    shown.map(({ key, round, leading, words }) => {
-      const lane = make(
-        "li",
-        { class: "lane", "data-state": round.state },
-        make("span", { class: "lane-time" }, formatTime(1000 * round.round, now)),
-        make("span", { class: "lane-words" }, words),
-        make("span", { class: "lane-price" }, leading?.price ? formatPrice(leading.price) : ""),
-        make("div", { class: "meter small", "aria-hidden": "true" }, make("i")),
-      );
-      lane.dataset.key = key;
-      return lane;
-    }),
+  drawOnce(
+    lanes,
+    shown.map(({ key, words, leading, round }) => [key, words, round.state, leading?.price]),
+    () =>
+      shown.map(({ key, round, leading, words }) => {
+        const lane = make(
+          "li",
+          { class: "lane", "data-state": round.state },
+          make("span", { class: "lane-time" }, formatTime(1000 * round.round, now)),
+          make("span", { class: "lane-words" }, words),
+          make("span", { class: "lane-price" }, leading?.price ? formatPrice(leading.price) : ""),
+          make("div", { class: "meter small", "aria-hidden": "true" }, make("i")),
+        );
+        lane.dataset.key = key;
+        return lane;
+      }),
   );
-  shown.forEach(({ round, leading }, at) => drawMeter(lanes.children[at].lastElementChild, state, round, leading, now));
+  shown.forEach(({ round, leading }, at) =>
+    drawMeter(lanes.children[at].lastElementChild, state, round, leading, now),
+  );
 }

@@ -17,7 +17,9 @@ let body = null;
 
 function loadVerifier() {
   verifier ??= load(() => import("./verify.js"));
-  verifier.catch(() => { verifier = null; });
+  verifier.catch(() => {
+    verifier = null;
+  });
   return verifier;
 }
 
@@ -39,7 +41,8 @@ export function drawPrices(state, count) {
     const verdict = state.verdicts.get(price.id) ?? null;
     mark(row, verdict);
     wanted.push(row);
-    if (verdict?.open) wanted.push(reuse(kept, `proof ${price.id}`, verdict, () => drawProof(verdict)));
+    if (verdict?.open)
+      wanted.push(reuse(kept, `proof ${price.id}`, verdict, () => drawProof(verdict)));
   }
   wanted.forEach((row, at) => {
     if (body.children[at] !== row) body.insertBefore(row, body.children[at] ?? null);
@@ -65,9 +68,15 @@ function drawRow(state, price) {
   return make(
     "tr",
     { role: "row" },
-    makeCell(round, make("time", { datetime: price.time }, formatTime(Date.parse(price.time), getNow(state))), { class: "number when" }),
+    makeCell(
+      round,
+      make("time", { datetime: price.time }, formatTime(Date.parse(price.time), getNow(state))),
+      { class: "number when" },
+    ),
     makeCell(amount, formatPrice(price.price), { class: "number amount", title: price.price }),
-    makeCell(signatures, `${price.signatures.length} of ${price.document?.members.length ?? "?"}`, { class: "number count" }),
+    makeCell(signatures, `${price.signatures.length} of ${price.document?.members.length ?? "?"}`, {
+      class: "number count",
+    }),
     makeCell(at, make("span", { class: `state ${price.state}` }, price.state)),
     makeCell(id, make("code", { title: price.id }, shorten(price.id))),
     makeCell(proof, button, { class: "act" }),
@@ -93,7 +102,11 @@ async function judge(price) {
   try {
     ({ verifyPrice } = await loadVerifier());
   } catch {
-    return { proven: false, reason: NOT_CHECKED, detail: "what verifies did not load; load the page again" };
+    return {
+      proven: false,
+      reason: NOT_CHECKED,
+      detail: "what verifies did not load; load the page again",
+    };
   }
   try {
     return { proven: true, ...verifyPrice(price, getTrusted()) };
@@ -125,12 +138,21 @@ export async function verifyAll(state, count) {
   if (unchecked.length > 0) {
     summarize(`${unchecked.length} of ${shown.length} prices could not be checked.`, false);
   } else if (failed.length > 0) {
-    summarize(`${failed.length} of ${shown.length} prices are NOT PROVEN; the reasons stand below.`, false);
+    summarize(
+      `${failed.length} of ${shown.length} prices are NOT PROVEN; the reasons stand below.`,
+      false,
+    );
   } else if (shown.length === 0) {
     summarize("There is no price to check yet.", null);
   } else {
-    const trust = getTrusted().length > 0 ? "by the document that you trust" : `by the document ${hashes.map(shorten).join(", ")} that this node sent`;
-    summarize(`All ${shown.length} prices are proven, ${signatures} signatures recovered in ${took} s, ${trust}.`, true);
+    const trust =
+      getTrusted().length > 0
+        ? "by the document that you trust"
+        : `by the document ${hashes.map(shorten).join(", ")} that this node sent`;
+    summarize(
+      `All ${shown.length} prices are proven, ${signatures} signatures recovered in ${took} s, ${trust}.`,
+      true,
+    );
   }
   state.redraw();
 }
@@ -142,7 +164,14 @@ function mark(row, verdict) {
   button.setAttribute("aria-expanded", String(verdict?.open === true));
   if ((button.dataset.good ?? "") === outcome) return;
   button.dataset.good = outcome;
-  button.replaceChildren(...(verdict ? [makeIcon(verdict.proven ? "yes" : "no"), verdict.proven ? "Proven" : verdict.reason === NOT_CHECKED ? "Not checked" : "Not proven"] : ["Verify"]));
+  button.replaceChildren(
+    ...(verdict
+      ? [
+          makeIcon(verdict.proven ? "yes" : "no"),
+          verdict.proven ? "Proven" : verdict.reason === NOT_CHECKED ? "Not checked" : "Not proven",
+        ]
+      : ["Verify"]),
+  );
 }
 
 function summarize(text, good) {
@@ -152,7 +181,12 @@ function summarize(text, good) {
 }
 
 function drawProof(verdict) {
-  const cell = make("td", { role: "cell", colspan: String(COLUMNS.length), class: "proof", "data-good": String(verdict.proven) });
+  const cell = make("td", {
+    role: "cell",
+    colspan: String(COLUMNS.length),
+    class: "proof",
+    "data-good": String(verdict.proven),
+  });
   if (verdict.proven) {
     cell.append(
       make("p", { class: "outcome" }, makeIcon("yes"), "Proven in your browser"),
@@ -160,12 +194,37 @@ function drawProof(verdict) {
         "ul",
         {},
         make("li", {}, "The content hashes to the id ", make("code", {}, verdict.id)),
-        make("li", {}, `${verdict.signers.length} signatures over that id recover to ${verdict.signers.length} different members, the proposer among them; ${verdict.needed} are needed:`, make("ul", { class: "signed" }, ...verdict.signers.map((one) => make("li", {}, makeIcon("yes"), make("code", {}, one))))),
-        make("li", {}, `Who is a member says the document of epoch ${verdict.epoch}, whose hash is computed here too: `, make("code", {}, verdict.documentHash), verdict.isRelative ? ". It came from this node: compare it with one that you have from elsewhere." : ". It is one that you trust."),
+        make(
+          "li",
+          {},
+          `${verdict.signers.length} signatures over that id recover to ${verdict.signers.length} different members, the proposer among them; ${verdict.needed} are needed:`,
+          make(
+            "ul",
+            { class: "signed" },
+            ...verdict.signers.map((one) => make("li", {}, makeIcon("yes"), make("code", {}, one))),
+          ),
+        ),
+        make(
+          "li",
+          {},
+          `Who is a member says the document of epoch ${verdict.epoch}, whose hash is computed here too: `,
+          make("code", {}, verdict.documentHash),
+          verdict.isRelative
+            ? ". It came from this node: compare it with one that you have from elsewhere."
+            : ". It is one that you trust.",
+        ),
       ),
     );
   } else {
-    cell.append(make("p", { class: "outcome" }, makeIcon("no"), verdict.reason === NOT_CHECKED ? "Not checked" : "NOT PROVEN"), make("p", {}, make("code", {}, verdict.reason), `: ${verdict.detail}`));
+    cell.append(
+      make(
+        "p",
+        { class: "outcome" },
+        makeIcon("no"),
+        verdict.reason === NOT_CHECKED ? "Not checked" : "NOT PROVEN",
+      ),
+      make("p", {}, make("code", {}, verdict.reason), `: ${verdict.detail}`),
+    );
   }
   return make("tr", { role: "row", class: "proof-row" }, cell);
 }

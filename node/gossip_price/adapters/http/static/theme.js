@@ -14,7 +14,9 @@
 
   addEventListener("DOMContentLoaded", () => {
     const button = document.getElementById("theme");
-    const show = () => { button.querySelector("b").textContent = root.dataset.theme; };
+    const show = () => {
+      button.querySelector("b").textContent = root.dataset.theme;
+    };
     show();
     button.addEventListener("click", () => {
       const next = CHOICES[(CHOICES.indexOf(root.dataset.theme) + 1) % CHOICES.length];

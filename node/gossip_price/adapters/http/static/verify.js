@@ -35,7 +35,14 @@ export function formatAddress(bytes) {
 
 /** The 32 bytes that are signed, for a network's id. */
 export function computeId(report, networkId) {
-  const domain = keccak_256(concatBytes(keccakText(DOMAIN_TYPE), keccakText("gossip-price"), keccakText("1"), fromHex(networkId)));
+  const domain = keccak_256(
+    concatBytes(
+      keccakText(DOMAIN_TYPE),
+      keccakText("gossip-price"),
+      keccakText("1"),
+      fromHex(networkId),
+    ),
+  );
   const content = keccak_256(
     concatBytes(
       keccakText(REPORT_TYPE),
@@ -55,7 +62,8 @@ export function computeId(report, networkId) {
 export function recover(digest, signature) {
   const v = signature[64];
   if (v !== 27 && v !== 28) throw new Error(`v is 27 or 28, not ${v}`);
-  if (BigInt(toHex(signature.slice(32, 64))) > HALF_ORDER) throw new Error("s is in the upper half of the curve's order");
+  if (BigInt(toHex(signature.slice(32, 64))) > HALF_ORDER)
+    throw new Error("s is in the upper half of the curve's order");
   const given = concatBytes(Uint8Array.of(v - 27), signature.slice(0, 64));
   const point = secp256k1.Signature.fromBytes(given, "recovered").recoverPublicKey(digest);
   return formatAddress(keccak_256(point.toBytes(false).slice(1)).slice(-20));
@@ -64,10 +72,30 @@ export function recover(digest, signature) {
 /** The hash of a network document: keccak-256 of its canonical bytes. */
 export function computeDocumentHash(document) {
   const canonical = {};
-  for (const key of ["protocol", "networkId", "epoch", "previous", "start", "interval", "mode", "minimumSigners", "faulty", "fallbackDelay", "skew", "settle", "settleCap", "maxDeviation"]) {
+  for (const key of [
+    "protocol",
+    "networkId",
+    "epoch",
+    "previous",
+    "start",
+    "interval",
+    "mode",
+    "minimumSigners",
+    "faulty",
+    "fallbackDelay",
+    "skew",
+    "settle",
+    "settleCap",
+    "maxDeviation",
+  ]) {
     canonical[key] = document[key];
   }
-  canonical.pairs = document.pairs.map(({ pair, decimals, minPrice, maxPrice }) => ({ pair, decimals, minPrice, maxPrice }));
+  canonical.pairs = document.pairs.map(({ pair, decimals, minPrice, maxPrice }) => ({
+    pair,
+    decimals,
+    minPrice,
+    maxPrice,
+  }));
   canonical.members = document.members.map(({ address, peerId }) => ({ address, peerId }));
   return toHex(keccakText(JSON.stringify(canonical)));
 }
@@ -83,45 +111,72 @@ export function verifyPrice(price, trusted = []) {
   checkShape(price);
   const documentHash = computeDocumentHash(document);
   if (report.epoch !== documentHash) {
-    throw new Unproven("epoch_mismatch", `the report names the document ${report.epoch}, and the one that came with it is ${documentHash}`);
+    throw new Unproven(
+      "epoch_mismatch",
+      `the report names the document ${report.epoch}, and the one that came with it is ${documentHash}`,
+    );
   }
   if (document.networkId !== networkId) {
     throw new Unproven("network_mismatch", `the document is of the network ${document.networkId}`);
   }
   if (trusted.length > 0 && !trusted.includes(documentHash)) {
-    throw new Unproven("epoch_untrusted", `it stands on the document ${documentHash}, which is not the one that you trust`);
+    throw new Unproven(
+      "epoch_untrusted",
+      `it stands on the document ${documentHash}, which is not the one that you trust`,
+    );
   }
   checkDocument(document);
   checkReport(report, document);
   checkShown(price);
   const digest = computeId(report, networkId);
-  if (price.id !== toHex(digest)) throw new Unproven("id_mismatch", `the content's id is ${toHex(digest)}`);
+  if (price.id !== toHex(digest))
+    throw new Unproven("id_mismatch", `the content's id is ${toHex(digest)}`);
   const members = new Map(document.members.map(({ address }, index) => [address, index]));
   const signers = [];
   for (const { signer, signature } of signatures) {
     const address = recoverNamed(digest, signer, signature);
-    if (!members.has(address)) throw new Unproven("signer_foreign", `${address} is no member of epoch ${document.epoch}`);
-    if (signers.includes(address)) throw new Unproven("signer_twice", `${address} is counted twice`);
+    if (!members.has(address))
+      throw new Unproven("signer_foreign", `${address} is no member of epoch ${document.epoch}`);
+    if (signers.includes(address))
+      throw new Unproven("signer_twice", `${address} is counted twice`);
     signers.push(address);
   }
   if (!signers.includes(report.proposer)) {
-    throw new Unproven("proposer_missing", `${report.proposer} proposed this and its signature is not here`);
+    throw new Unproven(
+      "proposer_missing",
+      `${report.proposer} proposed this and its signature is not here`,
+    );
   }
   if (signers.length < document.minimumSigners) {
-    throw new Unproven("signers_few", `${signers.length} members signed, epoch ${document.epoch} needs ${document.minimumSigners}`);
+    throw new Unproven(
+      "signers_few",
+      `${signers.length} members signed, epoch ${document.epoch} needs ${document.minimumSigners}`,
+    );
   }
-  return { id: price.id, documentHash, epoch: document.epoch, needed: document.minimumSigners, signers, isRelative: trusted.length === 0 };
+  return {
+    id: price.id,
+    documentHash,
+    epoch: document.epoch,
+    needed: document.minimumSigners,
+    signers,
+    isRelative: trusted.length === 0,
+  };
 }
 
 function recoverNamed(digest, signer, signature) {
-  if (!SIGNATURE.test(signature)) throw new Unproven("signature_malformed", `the one of ${signer} is not 0x and 130 hex digits`);
+  if (!SIGNATURE.test(signature))
+    throw new Unproven("signature_malformed", `the one of ${signer} is not 0x and 130 hex digits`);
   let address;
   try {
     address = recover(digest, fromHex(signature));
   } catch (error) {
     throw new Unproven("signature_invalid", `the one of ${signer}: ${error.message}`);
   }
-  if (address !== signer) throw new Unproven("signature_invalid", `the one of ${signer} is not over this content by that key`);
+  if (address !== signer)
+    throw new Unproven(
+      "signature_invalid",
+      `the one of ${signer} is not over this content by that key`,
+    );
   return address;
 }
 
@@ -135,7 +190,8 @@ function checkShape({ id, networkId, report, signatures, document }) {
   require(HASH.test(report.epoch), "report.epoch");
   require(typeof report.pair === "string", "report.pair");
   require(/^[1-9][0-9]{0,15}$/.test(report.price), "report.price");
-  for (const field of ["round", "decimals", "observedAt"]) require(isCount(report[field]), `report.${field}`);
+  for (const field of ["round", "decimals", "observedAt"])
+    require(isCount(report[field]), `report.${field}`);
   require(report.decimals <= 18, "report.decimals");
   require(ADDRESS.test(report.proposer), "report.proposer");
   require(Array.isArray(signatures) && signatures.length <= 256, "signatures");
@@ -150,40 +206,73 @@ function checkDocument(document) {
   const fail = (detail) => {
     throw new Unproven("document_invalid", `epoch ${epoch}: ${detail}`);
   };
-  if (protocol !== 1) throw new Unproven("protocol_unknown", `epoch ${epoch} has protocol ${protocol}, whose rules this page does not know`);
-  if (![epoch, minimumSigners, faulty, interval, document.start].every(isCount) || interval < 1) fail("a number is none");
-  if (minimumSigners < 1 || minimumSigners > members.length) fail("minimumSigners is not 1 to the number of members");
+  if (protocol !== 1)
+    throw new Unproven(
+      "protocol_unknown",
+      `epoch ${epoch} has protocol ${protocol}, whose rules this page does not know`,
+    );
+  if (![epoch, minimumSigners, faulty, interval, document.start].every(isCount) || interval < 1)
+    fail("a number is none");
+  if (minimumSigners < 1 || minimumSigners > members.length)
+    fail("minimumSigners is not 1 to the number of members");
   if (mode !== "Rounds" && mode !== "EveryNode") fail(`mode ${mode}`);
-  if (mode === "Rounds" && 2 * minimumSigners <= members.length + faulty) fail("two prices of one round could both be proven");
+  if (mode === "Rounds" && 2 * minimumSigners <= members.length + faulty)
+    fail("two prices of one round could both be proven");
   const addresses = members.map(({ address }) => address);
-  if (!addresses.every((one) => ADDRESS.test(one) && formatAddress(hexToBytes(one.slice(2).toLowerCase())) === one)) fail("a member's address is none");
+  if (
+    !addresses.every(
+      (one) => ADDRESS.test(one) && formatAddress(hexToBytes(one.slice(2).toLowerCase())) === one,
+    )
+  )
+    fail("a member's address is none");
   if (new Set(addresses).size !== addresses.length) fail("a member stands in it twice");
 }
 
 function checkReport(report, document) {
   const terms = document.pairs.find(({ pair }) => pair === report.pair);
-  if (!terms) throw new Unproven("pair_unknown", `epoch ${document.epoch} has no pair ${report.pair}`);
-  if (report.decimals !== terms.decimals) throw new Unproven("decimals_mismatch", `${report.decimals} given, the epoch has ${terms.decimals}`);
+  if (!terms)
+    throw new Unproven("pair_unknown", `epoch ${document.epoch} has no pair ${report.pair}`);
+  if (report.decimals !== terms.decimals)
+    throw new Unproven(
+      "decimals_mismatch",
+      `${report.decimals} given, the epoch has ${terms.decimals}`,
+    );
   const price = Number(report.price);
   if (!Number.isSafeInteger(price) || price < terms.minPrice || price > terms.maxPrice) {
-    throw new Unproven("price_range", `${report.price} given, the epoch allows ${terms.minPrice} to ${terms.maxPrice}`);
+    throw new Unproven(
+      "price_range",
+      `${report.price} given, the epoch allows ${terms.minPrice} to ${terms.maxPrice}`,
+    );
   }
   if (report.round !== report.observedAt - (report.observedAt % document.interval)) {
-    throw new Unproven("round_mismatch", `round ${report.round} is not the time ${report.observedAt} rounded down to ${document.interval} s`);
+    throw new Unproven(
+      "round_mismatch",
+      `round ${report.round} is not the time ${report.observedAt} rounded down to ${document.interval} s`,
+    );
   }
-  if (report.round < document.start) throw new Unproven("round_early", `round ${report.round} is before the epoch's start`);
+  if (report.round < document.start)
+    throw new Unproven("round_early", `round ${report.round} is before the epoch's start`);
   if (!document.members.some(({ address }) => address === report.proposer)) {
-    throw new Unproven("proposer_foreign", `${report.proposer} is no member of epoch ${document.epoch}`);
+    throw new Unproven(
+      "proposer_foreign",
+      `${report.proposer} is no member of epoch ${document.epoch}`,
+    );
   }
 }
 
 /** What stands beside the report for people must be what was signed. */
 function checkShown({ price, time, report }) {
   if (price !== undefined && scale(report.price, report.decimals) !== price) {
-    throw new Unproven("column_mismatch", `price is ${price}, signed: ${scale(report.price, report.decimals)}`);
+    throw new Unproven(
+      "column_mismatch",
+      `price is ${price}, signed: ${scale(report.price, report.decimals)}`,
+    );
   }
   if (time !== undefined && Date.parse(time) !== 1000 * report.round) {
-    throw new Unproven("column_mismatch", `time is ${time}, signed: ${new Date(1000 * report.round).toISOString()}`);
+    throw new Unproven(
+      "column_mismatch",
+      `time is ${time}, signed: ${new Date(1000 * report.round).toISOString()}`,
+    );
   }
 }
 

@@ -4,7 +4,7 @@
 # PYTHON=… names the interpreter that .venv is made with (3.11 to 3.13).
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kube faults sim mutants lint bench bench-catchup docs manifests clean
+.PHONY: help run test test-kube faults sim mutants lint bench bench-catchup bench-events docs manifests clean
 .DELETE_ON_ERROR:
 
 ARGS ?=
@@ -47,6 +47,9 @@ bench: .venv/.ready ## what a real network costs for each stored price
 
 bench-catchup: .venv/.ready ## what catching up costs, in questions and bytes
 	@exec .venv/bin/python benchmarks/catchup.py
+
+bench-events: .venv/.ready ## what 200 listeners to a node's events cost it, and how late they hear
+	@exec .venv/bin/python benchmarks/events.py $(ARGS)
 
 docs: .venv/.ready ## write the pages that are made from the code
 	.venv/bin/python -m gossip_price.settings_page docs/configuration.md

@@ -164,6 +164,20 @@ class LiveNetwork:
         )
         return str(found["address"])
 
+    def wait_until_healthy(self) -> Any:
+        """Return what `gossip-price status` says of the first node as soon as all is well."""
+        end = time.monotonic() + DEADLINE_S
+        url = f"http://127.0.0.1:{self.port + 1}"
+        while True:
+            asked = run_command("status", "--url", url, "--json")
+            told = json.loads(asked.stdout)
+            assert (asked.returncode == 0) == (told["health"] == "healthy"), asked.stderr
+            if asked.returncode == 0:
+                return told
+            if time.monotonic() > end:
+                raise AssertionError(f"not healthy within {DEADLINE_S:.0f} s: {told['reasons']}")
+            self.process_wait(1)
+
     def restarted_after(self, mark: int, node: str) -> int:
         """Return the number of the first event at which `node` listens again after `mark`."""
         for number, event in enumerate(self.events[mark:], mark):

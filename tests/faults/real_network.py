@@ -21,6 +21,7 @@ from faults.fault_network import DEADLINE_S, FaultNetwork, Life, get_told
 from faults.process_life import ForkedLife, ProgramLife
 from faults.recorder import Fact
 from gossip_price.adapters.datafolder import DataFolder, Identity, LocalNetwork
+from gossip_price.adapters.overview import Overview, ask
 from gossip_price.adapters.postgres.embedded import EmbeddedPostgres
 from gossip_price.adapters.tcp_ports import choose_ports
 from gossip_price.cli.launch import COMMAND
@@ -114,6 +115,10 @@ class RealNetwork(FaultNetwork):
             _move(own, self._get_spot(str(node)).host, hub.host)
             own["GP_JOURNAL_FILE"] = str(self.journals[node])
             self.environments[node] = own | dict(self._own_environments.get(node, {}))
+
+    def ask_how_it_is(self, node: int) -> Overview:
+        """Return how the network is, as a member tells it over HTTP."""
+        return ask(f"http://{self.environments[node]['GP_HTTPADDR']}")
 
     def start(self) -> None:
         """Start every member, and wait until all have signed and a price is stored."""

@@ -55,6 +55,10 @@ def test_prices_flow_through_kills_and_every_row_is_proven(place: Path) -> None:
             export = network.get(3, f"/api/v1/prices/{early[0]}").decode()
             proof = run_command("verify", "-", "--network", network_file, stdin=export)
             assert proof.returncode == 0, proof.stdout + proof.stderr
+            told = network.wait_until_healthy()
+            assert [member["state"] for member in told["network"]["members"]] == ["alive"] * 4
+            assert told["network"]["connections"]["members"] == 3
+            assert told["status"]["prices"]
 
             before = network.mark()
             network.find_node(2).send_signal(signal.SIGKILL)
@@ -69,6 +73,7 @@ def test_prices_flow_through_kills_and_every_row_is_proven(place: Path) -> None:
                 ),
                 "signature of the node that was killed",
             )
+            network.wait_until_healthy()
 
             children = network.get_children()
             assert network.stop() == 0

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import structlog
 from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
 from starlette.routing import BaseRoute
 
 from gossip_price import __version__
@@ -25,7 +26,17 @@ from gossip_price.adapters.journal import SqliteJournal
 from gossip_price.adapters.keyfiles import read_key
 from gossip_price.adapters.libp2p import LibP2pConfig, LibP2pTransport
 from gossip_price.adapters.logs import NoteLogger
-from gossip_price.adapters.metrics import NodeMetrics, make_registry
+from gossip_price.adapters.metrics import (
+    BacklogCollector,
+    HealthCollector,
+    JournalCollector,
+    MembersCollector,
+    NodeMetrics,
+    SourceCollector,
+    TermsCollector,
+    TransportCollector,
+    make_registry,
+)
 from gossip_price.adapters.network_file import NetworkWatch, read_network
 from gossip_price.adapters.postgres.store import PostgresStore
 from gossip_price.adapters.signer import LocalSigner
@@ -36,7 +47,7 @@ from gossip_price.core.machine import Machine
 from gossip_price.core.wire import is_well_formed
 from gossip_price.engine import Engine, Turns, watch_store
 from gossip_price.network.admission import find_roles, get_admitted
-from gossip_price.network.document import NetworkFile
+from gossip_price.network.document import Document, NetworkFile
 from gossip_price.network.epochs import EpochChain
 from gossip_price.network.keys import compute_peer_id, format_address
 from gossip_price.network.problems import Problem
@@ -81,7 +92,7 @@ async def _run_bootstrap(
         learned=lambda _book: None,
     )
     registry = make_registry()
-    NodeMetrics(registry).add_transport(transport.get_counters, transport.get_peers)
+    _register(registry, TransportCollector(transport.get_counters, transport.get_peers))
     watch = NetworkWatch(
         settings.network_file,
         network,
@@ -153,12 +164,11 @@ async def _run_peer(
         admit_message=admit,
         learned=_make_learner(journal),
     )
-    registry, metrics = _make_metrics(chain, source, transport)
+    registry, metrics = _make_metrics(chain.list_live(now.wall_ms // 1000), signer, source)
     notes = NoteLogger()
-    named = None if address is None else format_address(address)
     site = NodeSite(
         Surroundings(
-            Self(False, peer_id, named, __version__),
+            Self(False, peer_id, None if address is None else format_address(address), __version__),
             get_chain=lambda: watch.chain,
             transport=transport,
             find_problems=lambda: health.find_ready_problems(),  # noqa: PLW0108 - it is made later
@@ -186,6 +196,21 @@ async def _run_peer(
 
     watch = NetworkWatch(
         settings.network_file, network, chain, clock=clock, take=take, admit=transport.admit
+    )
+    _register(
+        registry,
+        SourceCollector(source.get_counters),
+        TransportCollector(transport.get_counters, transport.get_peers),
+        TermsCollector(lambda: watch.chain, signer.address, lambda: clock.now().wall_ms // 1000),
+        BacklogCollector(lambda: machine.describe_backlog(clock.now()), watch.get_in_force),
+        JournalCollector(_require(settings.journal_file, "GP_JOURNAL_FILE")),
+        MembersCollector(
+            clock.now,
+            watch.get_in_force,
+            machine.describe_presence,
+            transport.get_connections,
+        ),
+        HealthCollector(health.find_ready_problems, lambda: engine.dropped),
     )
     await transport.start(engine.deliver, engine.respond)
     running = asyncio.create_task(engine.run())
@@ -242,26 +267,21 @@ def _make_learner(journal: SqliteJournal) -> Callable[[dict[str, tuple[str, ...]
 def _hand_on(chain: EpochChain, store: PostgresStore, metrics: NodeMetrics, engine: Engine) -> None:
     """Tell every part of new epochs; the database first: an epoch stands there before its rows."""
     store.set_epochs(chain.documents)
-    metrics.add_pairs(_list_pairs(chain))
+    metrics.add_epoch(chain.newest)
     engine.offer(NetworkChanged(chain))
 
 
-def _list_pairs(chain: EpochChain) -> list[str]:
-    return [terms.pair for terms in chain.newest.pairs]
-
-
 def _make_metrics(
-    chain: EpochChain,
-    source: HttpPriceSource,
-    transport: LibP2pTransport,
+    documents: Sequence[Document], signer: LocalSigner, source: HttpPriceSource
 ) -> tuple[CollectorRegistry, NodeMetrics]:
-    """Return a member's metrics, which also show what the adapters count."""
     registry = make_registry()
-    metrics = NodeMetrics(registry, _list_pairs(chain))
-    metrics.set_simulated(source.simulated)
-    metrics.add_sources(source.get_counters)
-    metrics.add_transport(transport.get_counters, transport.get_peers)
+    metrics = NodeMetrics(registry, documents, me=signer.address, is_simulated=source.simulated)
     return registry, metrics
+
+
+def _register(registry: CollectorRegistry, *collectors: Collector) -> None:
+    for collector in collectors:
+        registry.register(collector)
 
 
 def _configure(

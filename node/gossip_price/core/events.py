@@ -428,8 +428,9 @@ class NoteKind(Enum):
 class Note(Struct, frozen=True):
     """Something happened that people, logs or metrics want to know. Decides nothing.
 
-    `member` and `proposer` are 20-byte addresses; `count` of `needed` distinct signers; `ms` a
-    duration.
+    `member` is the 20-byte address of who did it, `proposer` that of a report's; `count` of
+    `needed` distinct signers. `ms` is a duration: of what was proven since its round began (0 if
+    it came late), of what settled or was stored since its last new signer.
     """
 
     kind: NoteKind

@@ -15,6 +15,7 @@ import msgspec
 
 from gossip_price.core import events as ev
 from gossip_price.core.audit import Audit
+from gossip_price.core.backlog import Backlog
 from gossip_price.core.catchup import Catchup, End
 from gossip_price.core.checks import (
     Action,
@@ -209,6 +210,24 @@ class Machine:
     def unstored(self) -> int:
         """How many settled prices we have not seen written by ourselves."""
         return len(self._writing)
+
+    def describe_backlog(self, now: Now) -> Backlog:
+        """Tell what waits for signers or the database, and how long already."""
+        proven_ms = [
+            tally.proven_ms
+            for id_ in self._unsettled
+            if (tally := self._tallies.get(id_)) is not None and tally.proven_ms is not None
+        ]
+        waiting = self._writing.describe_waiting()
+        oldest_ms = waiting.oldest_signed_ms
+        return Backlog(
+            unsettled=len(proven_ms),
+            unsettled_age_ms=now.mono_ms - min(proven_ms, default=now.mono_ms),
+            unstored=waiting.count,
+            # The wall clock may have been set back since.
+            unstored_age_ms=0 if oldest_ms is None else max(0, now.wall_ms - oldest_ms),
+            stored_rounds=dict(self._writing.stored_rounds),
+        )
 
     def count_reports(self) -> int:
         """Return how many reports are in memory, proven or not."""
@@ -835,7 +854,9 @@ class Machine:
             return
         self._forest.add(tally.id, tally.report.round, tally.signer_bits)
         if not was_proven:
-            self._note_tally(NoteKind.PROVEN, tally)
+            is_live = (tally.report.pair, tally.report.round) in self._rounds
+            elapsed_ms = now.wall_ms - tally.report.round * 1000 if is_live else 0
+            self._note_tally(NoteKind.PROVEN, tally, ms=max(0, elapsed_ms))
         if tally.id in self._settled:
             # The row stays as it was at settlement; the late signature is kept beside it.
             self._due_ms = 0
@@ -1244,6 +1265,7 @@ class Machine:
                 self._remember(ev.StoredRecord(id_, confirmed=False))
             elif id_ not in self._settled:
                 self._receipted[id_] = receipt.store
+            self._writing.mark_stored(tally.report)
             self._note_tally(NoteKind.RECEIPT, tally, member=receipt.writer)
 
     def _process_store_up(self, event: ev.StoreUp, now: Now) -> None:
@@ -1317,6 +1339,7 @@ class Machine:
                 self._unsettled.add(tally.id)
                 continue
             self._settled.add(tally.id)
+            self._writing.mark_stored(report)
             if confirmed:
                 self._finish(tally.id)
             else:

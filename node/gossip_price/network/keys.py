@@ -48,6 +48,11 @@ def parse_secret(text: str) -> bytes:
 
 
 @lru_cache(maxsize=1024)
+def shorten(text: str) -> str:
+    """Return an address or peer id as a screen shows it: `0x42c6…3d3f`."""
+    return f"{text[:6]}…{text[-4:]}"
+
+
 def format_address(address: bytes) -> str:
     """Write 20 bytes as 0x and 40 hex digits with EIP-55's checksum in the letters' case."""
     digits = address.hex()

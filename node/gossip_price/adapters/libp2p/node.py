@@ -195,7 +195,8 @@ class Node:
         """Refuse a peer for a while, and cut it."""
         now = trio.current_time()
         self._counters.bans += 1
-        log.warning("%s is refused for %.0f s: %s", peer, self._tuning.ban_s, reason)
+        told = {"peer": peer, "reason": reason, "for_s": self._tuning.ban_s}
+        log.warning("peer_refused", extra=told)
         self._membership.process_ban(peer, now + self._tuning.ban_s, now)
         self.cut_unadmitted()
 

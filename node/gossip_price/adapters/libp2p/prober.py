@@ -72,7 +72,8 @@ async def run_prober(
         if strikes[id(connection)] >= tuning.ping_strikes:
             del strikes[id(connection)]
             counters.dead_connections += 1
-            log.info("%s does not answer; cut", connection.muxed_conn.peer_id)
+            peer = str(connection.muxed_conn.peer_id)
+            log.info("peer_cut", extra={"peer": peer, "reason": "does not answer"})
             await cut(connection)
 
     while True:

@@ -176,7 +176,7 @@ class LibP2pTransport:
             async with asyncio.timeout(CLOSE_S):
                 await self._ended.wait()
         except TimeoutError:
-            log.warning("libp2p did not end within %.0f s; its thread is abandoned", CLOSE_S)
+            log.warning("transport_abandoned", extra={"reason": f"not ended within {CLOSE_S:g} s"})
 
     # Between the threads.
 

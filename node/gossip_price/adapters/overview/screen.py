@@ -16,7 +16,8 @@ from rich.text import Text
 
 from gossip_price.adapters.console import clean
 from gossip_price.adapters.overview.answers import Member, Network, Overview, Price, Row
-from gossip_price.adapters.overview.verdict import compute_price_age_max_s, shorten
+from gossip_price.adapters.overview.verdict import compute_price_age_max_s
+from gossip_price.network.keys import shorten
 
 #: A row of more counts does not fit into a line.
 MATRIX_MEMBERS_MAX: Final = 16

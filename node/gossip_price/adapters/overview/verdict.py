@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from gossip_price.adapters.overview.answers import Member, Overview
+from gossip_price.network.keys import shorten
 
 #: Beside its settling, a price may be this many rounds old: one round lost is nobody's alarm.
 ROUNDS_MAX: Final = 3
@@ -24,11 +25,6 @@ def find_reasons(overview: Overview) -> list[str]:
 def name(member: Member) -> str:
     """Name a member by its index and address, shortened as everywhere."""
     return f"member {member.index} ({shorten(member.address)})"
-
-
-def shorten(hex_text: str) -> str:
-    """Shorten an address or a hash."""
-    return f"{hex_text[:6]}…{hex_text[-4:]}"
 
 
 def compute_price_age_max_s(overview: Overview) -> int:

@@ -4,7 +4,7 @@
 # PYTHON=… names the interpreter that .venv is made with (3.11 to 3.13).
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kube faults sim mutants lint bench bench-catchup bench-page docs screenshots manifests clean
+.PHONY: help run test test-kube faults sim mutants lint bench bench-catchup bench-events bench-page docs screenshots manifests clean
 .DELETE_ON_ERROR:
 
 ARGS ?=
@@ -57,6 +57,9 @@ bench-page: .venv/.ready ## what the live page weighs, and how soon it shows
 screenshots: .venv/.ready ## draw the live page in docs/: light, dark, narrow, a node down
 	@scripts/check-browser >/dev/null
 	@exec .venv/bin/python tests/page/screenshots.py docs
+
+bench-events: .venv/.ready ## what 200 listeners to a node's events cost it, and how late they hear
+	@exec .venv/bin/python benchmarks/events.py $(ARGS)
 
 docs: .venv/.ready ## write the pages that are made from the code
 	.venv/bin/python -m gossip_price.settings_page docs/configuration.md

@@ -71,7 +71,6 @@ async def test_the_page_shows_a_real_network_through_good_and_bad(
         await expect(page.locator("#notices")).to_contain_text("No margin left.")
     finally:
         stopped.send_signal(signal.SIGCONT)
-    await expect(page.locator("#matrix-verdict")).to_have_text("Everybody hears everybody.")
     assert complaints == []
 
     # The node that serves the page is killed; `up` starts it again.

@@ -108,7 +108,7 @@ async function lookAtNetwork() {
   setClock(state, network.now);
   state.network = network;
   const before = state.pair;
-  choosePair(before ?? decodeURIComponent(location.hash.slice(1)));
+  choosePair(before ?? readAddress());
   if (before !== null && before !== state.pair) await lookAtPrices();
 }
 
@@ -149,6 +149,15 @@ async function lookAtOlder() {
   } catch (error) {
     if (!(error instanceof ApiProblem)) throw error;
     setText(find("older-problem"), error.message);
+  }
+}
+
+/** The pair that the page's address names; it may name anything. */
+function readAddress() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
   }
 }
 
@@ -226,7 +235,7 @@ find("trusted").addEventListener("input", () => {
   setText(find("verify-summary"), "");
   state.redraw();
 });
-addEventListener("hashchange", () => changePair(decodeURIComponent(location.hash.slice(1))));
+addEventListener("hashchange", () => changePair(readAddress()));
 addEventListener("themechange", () => chart.then((it) => it.redrawChart(state)));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
   chart.then((it) => it.redrawChart(state)),

@@ -120,13 +120,16 @@ export async function verifyAll(state, count) {
   const shown = state.prices.slice(0, count);
   const began = performance.now();
   const failed = [];
-  const unchecked = [];
   let signatures = 0;
   for (const [at, price] of shown.entries()) {
     const verdict = await judge(price);
+    if (verdict.reason === NOT_CHECKED) {
+      summarize(`Nothing was checked: ${verdict.detail}.`, false);
+      return;
+    }
     state.verdicts.set(price.id, { ...verdict, open: !verdict.proven });
     if (verdict.proven) signatures += verdict.signers.length;
-    else (verdict.reason === NOT_CHECKED ? unchecked : failed).push(price);
+    else failed.push(price);
     if (at % 4 === 3) {
       state.redraw();
       summarize(`Checked ${at + 1} of ${shown.length} …`, null);
@@ -135,9 +138,7 @@ export async function verifyAll(state, count) {
   }
   const took = ((performance.now() - began) / 1000).toFixed(1);
   const hashes = [...new Set(shown.map((one) => one.report.epoch))];
-  if (unchecked.length > 0) {
-    summarize(`${unchecked.length} of ${shown.length} prices could not be checked.`, false);
-  } else if (failed.length > 0) {
+  if (failed.length > 0) {
     summarize(
       `${failed.length} of ${shown.length} prices are NOT PROVEN; the reasons stand below.`,
       false,
@@ -160,18 +161,17 @@ export async function verifyAll(state, count) {
 /** Show on a row's button what came of it; the button stays, and with it the focus. */
 function mark(row, verdict) {
   const button = row.querySelector("button");
-  const outcome = verdict === null ? "" : String(verdict.proven);
   button.setAttribute("aria-expanded", String(verdict?.open === true));
-  if ((button.dataset.good ?? "") === outcome) return;
-  button.dataset.good = outcome;
-  button.replaceChildren(
-    ...(verdict
-      ? [
-          makeIcon(verdict.proven ? "yes" : "no"),
-          verdict.proven ? "Proven" : verdict.reason === NOT_CHECKED ? "Not checked" : "Not proven",
-        ]
-      : ["Verify"]),
-  );
+  const words = verdict === null ? "Verify" : name(verdict);
+  if (button.textContent === words) return;
+  button.dataset.good = verdict === null ? "" : String(verdict.proven);
+  const icon = verdict === null ? [] : [makeIcon(verdict.proven ? "yes" : "no")];
+  button.replaceChildren(...icon, words);
+}
+
+function name(verdict) {
+  if (verdict.proven) return "Proven";
+  return verdict.reason === NOT_CHECKED ? "Not checked" : "Not proven";
 }
 
 function summarize(text, good) {

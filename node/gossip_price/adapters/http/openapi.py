@@ -43,7 +43,7 @@ _PROBLEMS: Final = {
         f"too fast: {rate_limit.RATE} requests a second in the long run, {rate_limit.BURST} at"
         " once; `Retry-After` says when to come back"
     ),
-    502: "the database has a row under this id that proves nothing; the reason is in `detail`",
+    502: "what the database has in this place proves nothing; `detail` says why",
     503: "it cannot be had now; `Retry-After` says when to ask again",
 }
 
@@ -107,7 +107,7 @@ ENDPOINTS: Final = (
         "`pair` may be left out where the network has one.",
         answers.Price,
         (_PAIR,),
-        (400, 404, 429, 503),
+        (400, 404, 429, 502, 503),
     ),
     Endpoint(
         "/api/v1/prices/{id}",

@@ -1,6 +1,7 @@
 """`/openapi.json`: every endpoint, parameter, answer and error, as OpenAPI 3.1. Made once.
 
-The schemas are those of `answers` and `network_answers`, the numbers those of the modules that hold to them.
+The schemas are those of `answers` and `network_answers`, the numbers those of the modules that hold
+to them.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from fake_node import FakeNode
-from gossip_price.adapters.http import answers, make_app
+from gossip_price.adapters.http import answers, make_app, network_answers
 from gossip_price.adapters.http.live_page import make_page_routes, read_assets
 
 ROOT = Path(__file__).parents[2]
@@ -160,7 +160,7 @@ def test_the_fake_node_of_the_page_s_tests_speaks_as_a_real_one_does() -> None:
     node.store(record, report)
     node.lose(node.begin_round(node.round_index + 1), "split")
     spoken = [
-        (answers.Network, node.describe_network()),
+        (network_answers.Network, node.describe_network()),
         (answers.RoundList, {"now": node.describe_network()["now"], "rounds": node.rounds}),
         (answers.PriceList, {"prices": node.prices, "next": None}),
         *((answers.Event, event) for event in node.events),

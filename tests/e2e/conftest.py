@@ -31,7 +31,7 @@ _ORDER: Final = (
     "test_joining",
     "test_survival",
     "test_new_image",
-    "test_deletion",
+    "test_leaving",
     "test_operator_upgrade",
     "test_drain",
     "test_compose",

@@ -5,7 +5,7 @@
 # PYTHON_IMAGE=… is the base of the images (python:3.13-slim), IMAGES=… and TAG=… their name.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kube e2e faults sim mutants lint bench bench-catchup docs manifests images clean
+.PHONY: help run test test-kube e2e faults sim mutants lint bench bench-catchup bench-events bench-page docs screenshots manifests images clean
 .DELETE_ON_ERROR:
 
 ARGS ?=
@@ -26,6 +26,7 @@ run: .venv/.ready ## run a whole network here: bootstrap, 4 nodes, Postgres (Ctr
 
 test: .venv/.ready ## every test that needs no cluster
 	@scripts/check-test-tools
+	@scripts/check-browser >/dev/null
 	@exec .venv/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
 faults: .venv/.ready ## real processes, libp2p and Postgres through bad days (root; 10 minutes)
@@ -55,6 +56,17 @@ bench: .venv/.ready ## what a real network costs for each stored price
 
 bench-catchup: .venv/.ready ## what catching up costs, in questions and bytes
 	@exec .venv/bin/python benchmarks/catchup.py
+
+bench-page: .venv/.ready ## what the live page weighs, and how soon it shows
+	@scripts/check-browser >/dev/null
+	@exec .venv/bin/python benchmarks/live_page.py
+
+screenshots: .venv/.ready ## draw the live page in docs/: light, dark, narrow, a node down
+	@scripts/check-browser >/dev/null
+	@exec .venv/bin/python tests/page/screenshots.py docs
+
+bench-events: .venv/.ready ## what 200 listeners to a node's events cost it, and how late they hear
+	@exec .venv/bin/python benchmarks/events.py $(ARGS)
 
 docs: .venv/.ready ## write the pages that are made from the code
 	.venv/bin/python -m gossip_price.settings_page docs/configuration.md

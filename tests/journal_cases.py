@@ -22,8 +22,8 @@ def make_id(number: int) -> bytes:
     return number.to_bytes(32, "big")
 
 
-def make_report(round_: int, price: int = 1) -> Report:
-    return Report(bytes(32), "ETH-USD", round_, price, 8, round_, ADDRESS)
+def make_report(round_: int, price: int = 1, pair: str = "ETH-USD") -> Report:
+    return Report(bytes(32), pair, round_, price, 8, round_, ADDRESS)
 
 
 def make_vote(round_: int, number: int = 0) -> Vote:
@@ -31,8 +31,12 @@ def make_vote(round_: int, number: int = 0) -> Vote:
 
 
 def make_proven(
-    round_: int, number: int, signers: int = 3, last_signed_ms: int = 0
+    round_: int,
+    number: int,
+    signers: int = 3,
+    last_signed_ms: int = 0,
+    pair: str = "ETH-USD",
 ) -> ProvenRecord:
     signatures = tuple(Signature(member, bytes(65)) for member in range(signers))
-    entry = Entry(make_report(round_), signatures)
+    entry = Entry(make_report(round_, pair=pair), signatures)
     return ProvenRecord(make_id(number), entry, last_signed_ms, ("coinbase", "kraken"), signers)

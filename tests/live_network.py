@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -211,6 +212,23 @@ class LiveNetwork:
             if environment.get("GP_HTTPADDR", "").endswith(f":{self.port + index}"):
                 return child
         raise AssertionError(f"node {index} does not run")
+
+    def get(self, index: int, path: str) -> bytes:
+        """Return what node `index` answers over HTTP; raise if it is not 200."""
+        url = f"http://127.0.0.1:{self.port + index}{path}"
+        with urllib.request.urlopen(url, timeout=DEADLINE_S) as answer:
+            return bytes(answer.read())
+
+    def list_prices(self, index: int, limit: int) -> list[str]:
+        """Return the ids of all prices that node `index` gives, page by page."""
+        ids: list[str] = []
+        cursor = ""
+        while True:
+            page = json.loads(self.get(index, f"/api/v1/prices?limit={limit}{cursor}"))
+            ids += [price["id"] for price in page["prices"]]
+            if page["next"] is None:
+                return ids
+            cursor = f"&cursor={page['next']}"
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         """Press Ctrl-C and return the exit code."""

@@ -20,6 +20,7 @@ from gossip_price.adapters.http import (
     make_docs_routes,
     make_event_routes,
     make_network_routes,
+    make_page_routes,
     make_price_routes,
     make_round_routes,
     make_status_routes,
@@ -99,6 +100,7 @@ class NodeSite:
             *make_event_routes(self._events),
             *make_network_routes(NetworkPage(gather)),
             *make_docs_routes(),
+            *make_page_routes(),
         )
 
     async def run(self) -> None:
@@ -118,6 +120,7 @@ def make_bootstrap_routes(around: Surroundings) -> tuple[BaseRoute, ...]:
         *make_network_routes(NetworkPage(lambda: _gather(around, None, is_simulated=False))),
         *make_absent_routes(),
         *make_docs_routes(),
+        *make_page_routes(),
     )
 
 

@@ -6,6 +6,7 @@ Rounds of five seconds, settled after four; prices from the simulated feed.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from pathlib import Path
@@ -47,9 +48,13 @@ def test_prices_flow_through_kills_and_every_row_is_proven(place: Path) -> None:
     server, url = start_postgres(place / "postgres")
     port = find_free_ports(5)
     options = (*QUICK, "--port", str(port), "--data", str(place / "data"), "--database", url)
+    network_file = str(place / "data" / "network.json")
     try:
         with LiveNetwork(*options, port=port) as network:
-            network.wait_for_stored(3)
+            early = network.wait_for_stored(3)
+            export = network.get(3, f"/api/v1/prices/{early[0]}").decode()
+            proof = run_command("verify", "-", "--network", network_file, stdin=export)
+            assert proof.returncode == 0, proof.stdout + proof.stderr
             told = network.wait_until_healthy()
             assert [member["state"] for member in told["network"]["members"]] == ["alive"] * 4
             assert told["network"]["connections"]["members"] == 3
@@ -81,12 +86,16 @@ def test_prices_flow_through_kills_and_every_row_is_proven(place: Path) -> None:
         assert all("simulated" in str(row["source"]) for row in rows)
         rounds = [row["round"] for row in rows]
         assert len(set(rounds)) == len(rounds), "a round has two proven prices"
-        trusted = str(place / "data" / "network.json")
-        proof = run_command("verify", "--database", url, "--network", trusted)
+        proof = run_command("verify", "--database", url, "--network", network_file)
         assert proof.returncode == 0, proof.stdout + proof.stderr
 
         with LiveNetwork(*options, port=port) as network:
             network.wait_for_stored(1)
+            # Prices of the life before, whoever is asked, each once.
+            for index in (1, 2):
+                listed = network.list_prices(index, limit=3)
+                assert {row["id"] for row in rows} <= set(listed)
+                assert len(set(listed)) == len(listed)
             assert network.stop(signal.SIGTERM) == 0
         assert len(read_rows(url)) > len(rows)
     finally:
@@ -111,6 +120,10 @@ def test_what_is_proven_while_the_database_is_away_is_stored_when_it_is_back(
                 lambda events: len(network.get_ids("settled", events[before:])) >= 8,
                 "settled prices while the database is away",
             )
+            waiting = network.get_ids("settled", events=network.events[before:])
+            # What a node has seen settle it shows; the log does not say which node told of it.
+            pages = [json.loads(network.get(n, "/api/v1/prices?limit=500")) for n in range(1, 5)]
+            assert waiting <= {price["id"] for page in pages for price in page["prices"]}
             server.start()
             waiting = network.get_ids("settled")
             network.wait_for(

@@ -357,6 +357,16 @@ async def test_a_row_that_proves_nothing_is_refused_and_left_out_of_pages(
     assert latest["id"] == hex_ids(ROWS[0])[0]
 
 
+async def test_a_table_full_of_false_rows_is_not_searched_without_end(node: ApiNode) -> None:
+    rows = NETWORK.rows(400)
+    node.table.add(*rows, signatures="[]")
+    node.wall_ms = NETWORK.round(500) * 1000
+    node.restart()
+    answer = await client_of(node).get(URL + "/latest")
+    assert answer.status_code == 502
+    assert node.table.reads <= 5
+
+
 async def test_late_signatures_that_are_good_are_part_of_a_price(node: ApiNode) -> None:
     row = NETWORK.row(ROWS[0].report, (0, 1, 2))
     late = [

@@ -65,6 +65,49 @@ def test_proven_entries_are_read_back_page_by_page_by_round_and_id(path: Path) -
         journal.read_proven_range(after, 4)
 
 
+def test_proven_entries_are_read_newest_first_by_pair_with_what_is_stored(path: Path) -> None:
+    journal = open_journal(path)
+    in_order = [make_proven(600 * (n // 2), n) for n in range(2, 8)]
+    other = make_proven(1200, 9, pair="BTC-USD")
+    journal.write([*in_order, other, StoredRecord(make_id(7), confirmed=False)])
+    newest = list(reversed(in_order))
+    end = (1 << 53, b"")
+    assert journal.read_newest("ETH-USD", end, 0, 2) == ((newest[0], True), (newest[1], False))
+    rest = journal.read_newest("ETH-USD", (1800, make_id(6)), 1200, 10)
+    assert [record for record, _ in rest] == newest[2:4]
+    every = [record for record, _ in journal.read_newest(None, end, 1200, 10)]
+    assert every == [*newest[:2], other, *newest[2:4]]
+    assert journal.find_proven(make_id(7)) == (newest[0], True)
+    assert journal.find_proven(make_id(8)) is None
+    journal.close()
+    with pytest.raises(JournalError, match="closed"):
+        journal.read_newest(None, end, 0, 1)
+
+
+def test_a_journal_of_a_version_that_knew_no_pairs_is_read_by_pair_too(path: Path) -> None:
+    journal = open_journal(path)
+    entries = [make_proven(600 * n, n) for n in range(1, 4)]
+    journal.write(entries)
+    journal.close()
+    connection = sqlite3.connect(path)
+    connection.execute("DROP INDEX proven_by_pair")
+    connection.execute("ALTER TABLE proven DROP COLUMN pair")
+    connection.commit()
+    connection.close()
+    journal = open_journal(path)
+    found = journal.read_newest("ETH-USD", (1 << 53, b""), 0, 10)
+    assert [record for record, _ in found] == list(reversed(entries))
+    journal.close()
+    # Back in the older version for a while, which writes entries without their pair.
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE proven SET pair = NULL WHERE round = 1200")
+    connection.commit()
+    connection.close()
+    journal = open_journal(path)
+    assert len(journal.read_newest("ETH-USD", (1 << 53, b""), 0, 10)) == 3
+    journal.close()
+
+
 def test_proven_entries_are_read_back_by_id(path: Path) -> None:
     journal = open_journal(path)
     one, two, three = (make_proven(600 * n, n, last_signed_ms=n) for n in (1, 2, 3))

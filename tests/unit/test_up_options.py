@@ -26,6 +26,7 @@ from gossip_price.cli.localnet import (
 )
 from gossip_price.cli.prices import make_feed_source
 from gossip_price.cli.wishes import Wishes
+from gossip_price.network.keys import shorten
 from gossip_price.network.problems import ProblemsError
 from gossip_price.network.sources import PRESETS, make_coinbase_like
 from gossip_price.settings import load_settings
@@ -282,7 +283,8 @@ def test_the_banner_names_every_address(tmp_path: Path) -> None:
         assert f"http://127.0.0.1:{8080 + number}" in text
         assert f"/ip4/127.0.0.1/tcp/{21_000 + number}" in text
     assert all(
-        node.member.address in text and node.member.peer_id[-6:] in text for node in network.nodes
+        node.member.address in text and shorten(node.member.peer_id) in text
+        for node in network.nodes
     )
     assert f"psql '{url}'" in text
     assert "SIMULATED" in text

@@ -47,12 +47,12 @@ def parse_secret(text: str) -> bytes:
     return secret
 
 
-@lru_cache(maxsize=1024)
 def shorten(text: str) -> str:
     """Return an address or peer id as a screen shows it: `0x42c6…3d3f`."""
     return f"{text[:6]}…{text[-4:]}"
 
 
+@lru_cache(maxsize=1024)  # members' addresses, again and again
 def format_address(address: bytes) -> str:
     """Write 20 bytes as 0x and 40 hex digits with EIP-55's checksum in the letters' case."""
     digits = address.hex()

@@ -40,7 +40,7 @@ class OlderUnavailableError(Exception):
 
 
 class FalseRowError(Exception):
-    """Under this id the database has a row that proves nothing. `reason` is a label of verify."""
+    """What the database has in a price's place proves nothing. `reason` is a label of verify."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")

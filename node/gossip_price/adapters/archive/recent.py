@@ -90,23 +90,24 @@ class RecentPrices:
 
     def read_page(self, pair: str | None, before: Key, from_round: int, limit: int) -> RecentPage:
         """Return the `limit` newest prices before (round, id), of rounds from `from_round` on."""
-        found: dict[bytes, FoundPrice] = {}
         try:
             found = self._read_journal(pair, before, from_round, limit)
         except JournalError:
+            found = {}
             # What memory has is whole from the round on after the oldest that it has.
             rounds = [round_ for round_, _ in self._keys.values()]
             complete_from = max(self.live_from, min(rounds) + 1) if rounds else _NEVER
         else:
             complete_from = max(self._born_s, self._wall_ms() // 1000 - JOURNAL_AGE_S)
-        after = min((p.key for p in found.values()), default=None) if len(found) == limit else None
+        # A page that is full ends there; memory has more only where the journal took no records.
+        last = (from_round, b"")
+        if len(found) == limit:
+            last = min(price.key for price in found.values())
         for id_, (round_, its_pair) in self._keys.items():
-            key = (round_, id_)
-            if id_ in found or pair not in (None, its_pair):
-                continue
-            if from_round <= round_ and key < before and (after is None or key > after):
-                price = self._find_in_memory(id_)
-                found |= {} if price is None else {id_: price}
+            is_meant = pair in (None, its_pair) and last <= (round_, id_) < before
+            price = self._find_in_memory(id_) if is_meant and id_ not in found else None
+            if price is not None:
+                found[id_] = price
         ordered = sorted(found.values(), key=lambda price: price.key, reverse=True)
         return RecentPage(tuple(ordered[:limit]), complete_from)
 
@@ -118,7 +119,10 @@ class RecentPrices:
             row = self._journal.find_proven(id_)
         except JournalError:
             row = None
-        return self._find_in_memory(id_) if row is None else self._to_found(*row)
+        if row is None:
+            return self._find_in_memory(id_)
+        record, is_stored = row
+        return self._to_found(record, is_stored=is_stored)
 
     def _read_journal(
         self, pair: str | None, before: Key, from_round: int, limit: int
@@ -130,8 +134,9 @@ class RecentPrices:
             for record, is_stored in rows:
                 before = (record.entry.report.round, record.id)
                 if record.id not in self._unsettled:
-                    price = self._to_found(record, is_stored)
-                    found |= {} if price is None else {price.id: price}
+                    price = self._to_found(record, is_stored=is_stored)
+                    if price is not None:
+                        found[price.id] = price
             if not rows:
                 break
         return found
@@ -141,7 +146,7 @@ class RecentPrices:
         record = self._find_settled(id_)
         return None if record is None else self._to_found(record, is_stored=False)
 
-    def _to_found(self, record: ProvenRecord, is_stored: bool) -> FoundPrice | None:
+    def _to_found(self, record: ProvenRecord, *, is_stored: bool) -> FoundPrice | None:
         document = self._get_chain().find(record.entry.report.epoch)
         if document is None:
             return None

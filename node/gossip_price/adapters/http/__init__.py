@@ -6,6 +6,7 @@ from gossip_price.adapters.http.api_prices import make_price_routes
 from gossip_price.adapters.http.api_rounds import make_round_routes
 from gossip_price.adapters.http.docs_page import make_docs_routes
 from gossip_price.adapters.http.events_stream import make_event_routes
+from gossip_price.adapters.http.live_page import make_page_routes
 from gossip_price.adapters.http.network_view import NetworkFacts
 from gossip_price.adapters.http.routes import (
     Health,
@@ -28,6 +29,7 @@ __all__ = [
     "make_event_routes",
     "make_metrics_routes",
     "make_network_routes",
+    "make_page_routes",
     "make_price_routes",
     "make_probe_routes",
     "make_round_routes",

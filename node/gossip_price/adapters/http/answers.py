@@ -1,12 +1,13 @@
-"""The shapes of all answers as types, from which `/openapi.json` is made. Nothing is sent by them:
-tests hold real answers to them, field by field.
+"""The shapes of answers about prices as types, from which `/openapi.json` is made.
+
+Nothing is sent by them: tests hold real answers to them, field by field.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct, field, json
+from msgspec import Meta, Struct, json
 
 from gossip_price.network.document import Document
 
@@ -32,11 +33,11 @@ Round = Annotated[int, Meta(ge=0, description="a round, named by its start in Un
 Pair = Annotated[str, Meta(pattern="^[A-Z0-9]{2,12}-[A-Z0-9]{2,12}$")]
 
 
-class _Answer(Struct, rename="camel", kw_only=True):
+class Answer(Struct, rename="camel", kw_only=True):
     """All answers: fields in camelCase. More may come."""
 
 
-class Report(_Answer):
+class Report(Answer):
     """What the members sign, as EIP-712 `Report`; its digest is the price's id."""
 
     epoch: Hash
@@ -50,7 +51,7 @@ class Report(_Answer):
     proposer: Address
 
 
-class Signature(_Answer):
+class Signature(Answer):
     """One member's signature over the id."""
 
     signer: Address
@@ -59,7 +60,7 @@ class Signature(_Answer):
     ]
 
 
-class Local(_Answer):
+class Local(Answer):
     """What a node says beside the price and nobody has signed."""
 
     sources: list[str]
@@ -68,7 +69,7 @@ class Local(_Answer):
     writer: Address | None
 
 
-class Price(_Answer):
+class Price(Answer):
     """One price with everything that proves it; `gossip-price verify` takes it as it is."""
 
     id: Hash
@@ -98,7 +99,7 @@ class CheckedPrice(Price):
     verified: Literal[True]
 
 
-class PriceList(_Answer):
+class PriceList(Answer):
     """A page of prices, newest first."""
 
     prices: list[Price]
@@ -110,7 +111,7 @@ class PriceList(_Answer):
     ] = 0
 
 
-class Proposal(_Answer):
+class Proposal(Answer):
     """One report of a round, and who has signed it. Times are by this node's clock."""
 
     id: Hash
@@ -124,14 +125,14 @@ class Proposal(_Answer):
     stored_at: Time | None
 
 
-class SeenPrice(_Answer):
+class SeenPrice(Answer):
     """What one member says that it saw."""
 
     member: Address
     price: Decimal
 
 
-class RoundSeen(_Answer):
+class RoundSeen(Answer):
     """One round of one pair, as far as this node saw it."""
 
     pair: Pair
@@ -143,136 +144,19 @@ class RoundSeen(_Answer):
     observations: list[SeenPrice]
 
 
-class RoundList(_Answer):
+class RoundList(Answer):
     """The newest rounds, newest first; each pair's current one is there from its beginning."""
 
     now: Time
     rounds: list[RoundSeen]
 
 
-class EpochName(_Answer):
-    """Which epoch."""
-
-    number: Annotated[int, Meta(ge=1)]
-    hash: Hash
-
-
-class EpochStart(EpochName):
-    """Which epoch, and when it began."""
-
-    start: Time
-
-
-class NetworkPair(_Answer):
-    """A pair of the epoch."""
-
-    pair: Pair
-    decimals: Annotated[int, Meta(ge=0, le=18)]
-
-
-class MemberSeen(_Answer):
-    """A member's newest observation of a pair."""
-
-    pair: Pair
-    round: Round
-    price: Decimal
-
-
-class NetworkMember(_Answer):
-    """A member, by what its newest heartbeat says of it and what this node sees."""
-
-    index: Count
-    address: Address
-    peer_id: str
-    me: bool
-    connected: Annotated[bool, Meta(description="to this node")]
-    version: Annotated[str | None, Meta(description="as it says; treat it as a stranger's text")]
-    boot: Time | None
-    last_seen: Time | None
-    silent_ms: Count | None
-    state: Annotated[
-        Literal["alive", "late", "silent", "never"] | None,
-        Meta(description="null at a bootstrap, which hears no heartbeats"),
-    ]
-    clock_offset_ms: int | None
-    peers: Annotated[
-        list[Count] | None, Meta(description="indices of the members it is connected to")
-    ]
-    observations: list[MemberSeen]
-    database: bool | None
-
-
-class MatrixRow(_Answer):
-    """What one member says that it has heard of each, since its start."""
-
-    member: Address
-    heard: list[Count | None]
-    hears: Annotated[list[bool | None], Meta(description="whether it hears that member now")]
-
-
-class Matrix(_Answer):
-    """Who hears whom: a row reports, a column is heard."""
-
-    members: list[Address]
-    rows: list[MatrixRow]
-
-
-class Connection(_Answer):
-    """A live libp2p connection of this node."""
-
-    peer_id: str
-    member: Annotated[int | None, Meta(description="the member's index")]
-    direction: Literal["inbound", "outbound"]
-    since: Time | None
-    ping_ms: float | None
-
-
-class Connections(_Answer):
-    """The live libp2p connections of this node; at most 512 are listed."""
-
-    peers: Count
-    members: Count
-    inbound: Count
-    outbound: Count
-    listed: list[Connection] = field(name="list")
-
-
-class Quorum(_Answer):
-    """How many members are there, and how many must sign."""
-
-    alive: Count | None
-    needed: Count
-    margin: int | None
-
-
-class Network(_Answer):
-    """Who is there, and who hears whom."""
-
-    now: Time
-    network_id: Hash
-    me: Address | None
-    role: Literal["member", "listener", "bootstrap"]
-    simulated: Annotated[bool, Meta(description="this node's prices are nobody's market")]
-    epoch: EpochStart
-    mode: Literal["Rounds", "EveryNode"]
-    interval: Annotated[int, Meta(ge=1, description="seconds")]
-    minimum_signers: Annotated[int, Meta(ge=1)]
-    settle: Annotated[int, Meta(ge=1, description="seconds")]
-    skew: Annotated[int, Meta(ge=1, description="seconds by which clocks may differ")]
-    pairs: list[NetworkPair]
-    members: list[NetworkMember]
-    matrix: Matrix
-    isolated: Annotated[list[Address], Meta(description="the others do not hear them")]
-    deaf: Annotated[list[Address], Meta(description="they do not hear members that others hear")]
-    connections: Connections
-    quorum: Quorum
-    problems: Annotated[dict[str, str], Meta(description="why `/readyz` says 503")]
-
-
-class Event(_Answer, omit_defaults=True):
+class Event(Answer, omit_defaults=True):
     """The data of an event; which fields it has is told beside the event's name."""
 
-    at: Time
+    at: Annotated[Time | None, Meta(description="when this node saw it; all but `gap` have it")] = (
+        None
+    )
     pair: Pair | None = None
     round: Round | None = None
     time: Time | None = None
@@ -284,51 +168,10 @@ class Event(_Answer, omit_defaults=True):
     needed: Count | None = None
     settles_at: Time | None = None
     reason: str | None = None
+    detail: Annotated[str | None, Meta(description="of `gap`, for people")] = None
 
 
-class StatusPeers(_Answer):
-    """Live connections; `ids` are at most 512."""
-
-    connected: Count
-    members: Count
-    ids: list[str]
-
-
-class StatusPrice(_Answer):
-    """The newest settled price of a pair. Here the price is the signed integer."""
-
-    pair: Pair
-    round: Round
-    price: Annotated[str, Meta(pattern="^[0-9]+$")]
-    decimals: Annotated[int, Meta(ge=0, le=18)]
-    signers: Count
-    time: Annotated[int, Meta(ge=0, description="when it settled, Unix seconds")]
-    id: Hash
-
-
-class StatusDatabase(_Answer):
-    """Whether the database answers; null before the first attempt."""
-
-    reachable: bool | None
-
-
-class Status(_Answer):
-    """What a node tells of itself, for the operator; see docs/status.md."""
-
-    role: Literal["member", "listener", "bootstrap"]
-    address: Address | None
-    peer_id: str
-    version: str
-    epoch: EpochName
-    proven_epoch: EpochName | None
-    peers: StatusPeers
-    problems: dict[str, str]
-    prices: list[StatusPrice]
-    settled_round: int | None
-    database: StatusDatabase
-
-
-class Problem(_Answer):
+class Problem(Answer):
     """Anything that is not what was asked for (RFC 9457)."""
 
     type: str

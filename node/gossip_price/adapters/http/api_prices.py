@@ -23,6 +23,8 @@ from gossip_price.core.price import format_list
 from gossip_price.network.document import INTEGER_MAX
 
 LIMIT_DEFAULT: Final = 50
+#: Pages of rows that prove nothing which are read for the newest price that does.
+_FALSE_PAGES_MAX: Final = 4
 #: A database that is away is tried again after a second; a restart takes some.
 RETRY_S: Final = "5"
 
@@ -60,6 +62,8 @@ def make_price_routes(archive: Archive) -> list[BaseRoute]:
             price = await _find_newest(archive, pair)
         except OlderUnavailableError as error:
             raise _make_unavailable(error) from error
+        except FalseRowError as error:
+            raise _make_false(error) from error
         if price is None:
             raise ProblemError(404, f"no price of {pair} has settled yet")
         return answer_json(price.to_mapping())
@@ -72,8 +76,7 @@ def make_price_routes(archive: Archive) -> list[BaseRoute]:
         except OlderUnavailableError as error:
             raise _make_unavailable(error) from error
         except FalseRowError as error:
-            detail = f"the database has a row under this id, which proves nothing: {error}"
-            raise ProblemError(502, detail) from error
+            raise _make_false(error) from error
         if found is None:
             raise ProblemError(404, f"no settled price has the id 0x{id_.hex()}")
         return answer_json({**found.to_mapping(), "verified": True})
@@ -86,13 +89,20 @@ def make_price_routes(archive: Archive) -> list[BaseRoute]:
 
 
 async def _find_newest(archive: Archive, pair: str) -> FoundPrice | None:
-    """Return the newest price; rows that prove nothing are passed over."""
-    before = (INTEGER_MAX, b"")
-    while True:
-        page = await archive.read_page(pair, before, 0, 1)
+    """Return the newest price; rows that prove nothing are passed over, as far as is bearable.
+
+    Raises FalseRowError.
+    """
+    page = await archive.read_page(pair, (INTEGER_MAX, b""), 0, 1)
+    for _ in range(_FALSE_PAGES_MAX):
         if page.prices or page.next is None:
             return page.prices[0] if page.prices else None
-        before = page.next
+        page = await archive.read_page(pair, page.next, 0, LIMIT_DEFAULT)
+    raise FalseRowError("unproven", f"the newest rows of {pair}, all of them")
+
+
+def _make_false(error: FalseRowError) -> ProblemError:
+    return ProblemError(502, f"what the database has proves nothing: {error}")
 
 
 def _make_unavailable(error: OlderUnavailableError) -> ProblemError:

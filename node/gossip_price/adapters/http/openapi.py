@@ -1,6 +1,7 @@
 """`/openapi.json`: every endpoint, parameter, answer and error, as OpenAPI 3.1. Made once.
 
-The schemas are those of `answers`, the numbers those of the modules that hold to them.
+The schemas are those of `answers` and `network_answers`, the numbers those of the modules that hold
+to them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,13 @@ from msgspec import json
 
 from gossip_price import __version__
 from gossip_price.adapters.archive import PAGE_MAX
-from gossip_price.adapters.http import answers, api_prices, api_rounds, rate_limit
+from gossip_price.adapters.http import (
+    answers,
+    api_prices,
+    api_rounds,
+    network_answers,
+    rate_limit,
+)
 from gossip_price.adapters.http.parameters import TIME_ALLOWED
 from gossip_price.adapters.live.events import EVENTS_MAX, LISTENERS_MAX
 
@@ -43,7 +50,7 @@ _PROBLEMS: Final = {
         f"too fast: {rate_limit.RATE} requests a second in the long run, {rate_limit.BURST} at"
         " once; `Retry-After` says when to come back"
     ),
-    502: "the database has a row under this id that proves nothing; the reason is in `detail`",
+    502: "what the database has in this place proves nothing; `detail` says why",
     503: "it cannot be had now; `Retry-After` says when to ask again",
 }
 
@@ -107,7 +114,7 @@ ENDPOINTS: Final = (
         "`pair` may be left out where the network has one.",
         answers.Price,
         (_PAIR,),
-        (400, 404, 429, 503),
+        (400, 404, 429, 502, 503),
     ),
     Endpoint(
         "/api/v1/prices/{id}",
@@ -166,14 +173,14 @@ ENDPOINTS: Final = (
         "Who is there, and who hears whom",
         "The members of the epoch in force with what their signed heartbeats say, the matrix of"
         " receive counts, this node's connections, and how many members the quorum can spare.",
-        answers.Network,
+        network_answers.Network,
     ),
     Endpoint(
         "/api/v1/status",
         "getStatus",
         "What the node tells of itself",
         "For the operator: it is small, and no client is ever too fast here.",
-        answers.Status,
+        network_answers.Status,
         problems=(),
     ),
 )

@@ -80,6 +80,7 @@ class PostgresHistory:
     def __init__(self, url: Callable[[], str]) -> None:
         self._url = url
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._making = asyncio.Lock()
         self._waiting = 0
         self._rests_until_s = 0.0
         self._reason = ""
@@ -140,7 +141,7 @@ class PostgresHistory:
                     return await self._try(read)
                 except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, ConnectionError):
                     # A connection of before the database's restart: a new one may do.
-                    await self._require_pool().expire_connections()
+                    await (await self._require_pool()).expire_connections()
                     return await self._try(read)
         except (*READ_TROUBLE, StoreUnavailableError) as error:
             self._reason = describe(error)
@@ -150,23 +151,24 @@ class PostgresHistory:
             self._waiting -= 1
 
     async def _try(self, read: Callable[[Connection], Awaitable[_T]]) -> _T:
-        pool = self._require_pool()
+        pool = await self._require_pool()
         async with pool.acquire() as connection, connection.transaction(readonly=True):
             # Not a setting of the session: pgbouncer would hand it to others.
             await connection.execute(f"SET LOCAL statement_timeout = {STATEMENT_MS}")
             # asyncpg's stand-in for the connection while it is ours.
             return await read(connection)  # type: ignore[arg-type]
 
-    def _require_pool(self) -> asyncpg.Pool[asyncpg.Record]:
-        if self._pool is None:
-            self._pool = asyncpg.create_pool(
-                min_size=0,
-                max_size=POOL_MAX,
-                max_inactive_connection_lifetime=IDLE_S,
-                connect=self._connect,
-                reset=_leave_as_it_is,
-            )
-        return self._pool
+    async def _require_pool(self) -> asyncpg.Pool[asyncpg.Record]:
+        async with self._making:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    min_size=0,
+                    max_size=POOL_MAX,
+                    max_inactive_connection_lifetime=IDLE_S,
+                    connect=self._connect,
+                    reset=_leave_as_it_is,
+                )
+            return self._pool
 
     async def _connect(self, *_args: Any, **_options: Any) -> Connection:
         return await open_connection(

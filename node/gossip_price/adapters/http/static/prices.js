@@ -1,0 +1,232 @@
+// The list of prices, and the proof of each, made here in the browser.
+// What verifies is loaded at the first wish: most readers of the page never need it.
+
+import { load } from "./connection.js";
+import { find, make, makeCell, makeIcon, makeTable, setText } from "./dom.js";
+import { formatPrice, formatTime, shorten } from "./format.js";
+import { getNow } from "./model.js";
+
+const COLUMNS = ["Round", "Price", "Signatures", "State", "Id", "Proof"];
+const SHOWN_AT_FIRST = 12;
+/** Nothing is said of a price that was not checked. */
+const NOT_CHECKED = "not_checked";
+const HASH = /0x[0-9a-f]{64}/g;
+
+let verifier = null;
+let body = null;
+
+function loadVerifier() {
+  verifier ??= load(() => import("./verify.js"));
+  verifier.catch(() => {
+    verifier = null;
+  });
+  return verifier;
+}
+
+export function getTrusted() {
+  return find("trusted").value.toLowerCase().match(HASH) ?? [];
+}
+
+/** Draw the newest `count` rows; rows that are there already keep their place and focus. */
+export function drawPrices(state, count) {
+  if (body === null) {
+    const table = makeTable("Prices", COLUMNS, []);
+    find("prices").append(table);
+    body = table.tBodies[0];
+  }
+  const kept = new Map([...body.children].map((row) => [row.dataset.key, row]));
+  const wanted = [];
+  for (const price of state.prices.slice(0, count)) {
+    const row = reuse(kept, price.id, price, () => drawRow(state, price));
+    const verdict = state.verdicts.get(price.id) ?? null;
+    mark(row, verdict);
+    wanted.push(row);
+    if (verdict?.open)
+      wanted.push(reuse(kept, `proof ${price.id}`, verdict, () => drawProof(verdict)));
+  }
+  wanted.forEach((row, at) => {
+    if (body.children[at] !== row) body.insertBefore(row, body.children[at] ?? null);
+  });
+  while (body.children.length > wanted.length) body.lastElementChild.remove();
+  find("prices").classList.toggle("empty", wanted.length === 0);
+}
+
+function reuse(kept, key, shown, draw) {
+  const before = kept.get(key);
+  const text = JSON.stringify(shown);
+  if (before && before.shown === text) return before;
+  const row = draw();
+  row.dataset.key = key;
+  row.shown = text;
+  return row;
+}
+
+function drawRow(state, price) {
+  const [round, amount, signatures, at, id, proof] = COLUMNS;
+  const button = make("button", { type: "button", "data-verify": price.id }, "Verify");
+  button.addEventListener("click", () => verifyOne(state, price));
+  return make(
+    "tr",
+    { role: "row" },
+    makeCell(
+      round,
+      make("time", { datetime: price.time }, formatTime(Date.parse(price.time), getNow(state))),
+      { class: "number when" },
+    ),
+    makeCell(amount, formatPrice(price.price), { class: "number amount", title: price.price }),
+    makeCell(signatures, `${price.signatures.length} of ${price.document?.members.length ?? "?"}`, {
+      class: "number count",
+    }),
+    makeCell(at, make("span", { class: `state ${price.state}` }, price.state)),
+    makeCell(id, make("code", { title: price.id }, shorten(price.id))),
+    makeCell(proof, button, { class: "act" }),
+  );
+}
+
+/** Verify one and say all about it; once more closes what was said. */
+export async function verifyOne(state, price) {
+  const open = state.verdicts.get(price.id)?.open === true;
+  state.verdicts.set(price.id, { ...(await judge(price)), open: !open });
+  state.redraw();
+}
+
+/** Verify one and leave its row closed, unless it fails. */
+export async function verifyQuietly(state, price) {
+  const verdict = await judge(price);
+  state.verdicts.set(price.id, { ...verdict, open: !verdict.proven });
+  state.redraw();
+}
+
+async function judge(price) {
+  let verifyPrice;
+  try {
+    ({ verifyPrice } = await loadVerifier());
+  } catch {
+    return {
+      proven: false,
+      reason: NOT_CHECKED,
+      detail: "what verifies did not load; load the page again",
+    };
+  }
+  try {
+    return { proven: true, ...verifyPrice(price, getTrusted()) };
+  } catch (error) {
+    return { proven: false, reason: error.reason ?? "malformed", detail: error.message };
+  }
+}
+
+/** Verify all that are shown, some at a time, so that the page stays alive meanwhile. */
+export async function verifyAll(state, count) {
+  const shown = state.prices.slice(0, count);
+  const began = performance.now();
+  const failed = [];
+  let signatures = 0;
+  for (const [at, price] of shown.entries()) {
+    const verdict = await judge(price);
+    if (verdict.reason === NOT_CHECKED) {
+      summarize(`Nothing was checked: ${verdict.detail}.`, false);
+      return;
+    }
+    state.verdicts.set(price.id, { ...verdict, open: !verdict.proven });
+    if (verdict.proven) signatures += verdict.signers.length;
+    else failed.push(price);
+    if (at % 4 === 3) {
+      state.redraw();
+      summarize(`Checked ${at + 1} of ${shown.length} …`, null);
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+  }
+  const took = ((performance.now() - began) / 1000).toFixed(1);
+  const hashes = [...new Set(shown.map((one) => one.report.epoch))];
+  if (failed.length > 0) {
+    summarize(
+      `${failed.length} of ${shown.length} prices are NOT PROVEN; the reasons stand below.`,
+      false,
+    );
+  } else if (shown.length === 0) {
+    summarize("There is no price to check yet.", null);
+  } else {
+    const trust =
+      getTrusted().length > 0
+        ? "by the document that you trust"
+        : `by the document ${hashes.map(shorten).join(", ")} that this node sent`;
+    summarize(
+      `All ${shown.length} prices are proven, ${signatures} signatures recovered in ${took} s, ${trust}.`,
+      true,
+    );
+  }
+  state.redraw();
+}
+
+/** Show on a row's button what came of it; the button stays, and with it the focus. */
+function mark(row, verdict) {
+  const button = row.querySelector("button");
+  button.setAttribute("aria-expanded", String(verdict?.open === true));
+  const words = verdict === null ? "Verify" : name(verdict);
+  if (button.textContent === words) return;
+  button.dataset.good = verdict === null ? "" : String(verdict.proven);
+  const icon = verdict === null ? [] : [makeIcon(verdict.proven ? "yes" : "no")];
+  button.replaceChildren(...icon, words);
+}
+
+function name(verdict) {
+  if (verdict.proven) return "Proven";
+  return verdict.reason === NOT_CHECKED ? "Not checked" : "Not proven";
+}
+
+function summarize(text, good) {
+  const summary = find("verify-summary");
+  summary.dataset.good = String(good);
+  setText(summary, text);
+}
+
+function drawProof(verdict) {
+  const cell = make("td", {
+    role: "cell",
+    colspan: String(COLUMNS.length),
+    class: "proof",
+    "data-good": String(verdict.proven),
+  });
+  if (verdict.proven) {
+    cell.append(
+      make("p", { class: "outcome" }, makeIcon("yes"), "Proven in your browser"),
+      make(
+        "ul",
+        {},
+        make("li", {}, "The content hashes to the id ", make("code", {}, verdict.id)),
+        make(
+          "li",
+          {},
+          `${verdict.signers.length} signatures over that id recover to ${verdict.signers.length} different members, the proposer among them; ${verdict.needed} are needed:`,
+          make(
+            "ul",
+            { class: "signed" },
+            ...verdict.signers.map((one) => make("li", {}, makeIcon("yes"), make("code", {}, one))),
+          ),
+        ),
+        make(
+          "li",
+          {},
+          `Who is a member says the document of epoch ${verdict.epoch}, whose hash is computed here too: `,
+          make("code", {}, verdict.documentHash),
+          verdict.isRelative
+            ? ". It came from this node: compare it with one that you have from elsewhere."
+            : ". It is one that you trust.",
+        ),
+      ),
+    );
+  } else {
+    cell.append(
+      make(
+        "p",
+        { class: "outcome" },
+        makeIcon("no"),
+        verdict.reason === NOT_CHECKED ? "Not checked" : "NOT PROVEN",
+      ),
+      make("p", {}, make("code", {}, verdict.reason), `: ${verdict.detail}`),
+    );
+  }
+  return make("tr", { role: "row", class: "proof-row" }, cell);
+}
+
+export { SHOWN_AT_FIRST };

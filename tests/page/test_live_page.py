@@ -1,0 +1,405 @@
+"""The live page in a real Chromium, on a fake node that does what a test says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from fake_node import FakeNode
+from page.chromium import PATIENCE_MS, OpenPage
+
+expect.set_options(timeout=PATIENCE_MS)
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
+GOLDEN = Path(__file__).parents[1] / "golden" / "reports.json"
+MARKUP = '<img id="injected" src="x" onerror="alert(1)">'
+
+
+async def expect_text(page: Page, selector: str, text: str) -> None:
+    await expect(page.locator(selector)).to_contain_text(text)
+
+
+# What it says at first sight
+
+
+async def test_it_tells_the_newest_price_its_age_and_its_signers(
+    node: FakeNode, open_page: OpenPage
+) -> None:
+    newest = node.prices[0]
+    page = await open_page(node.url)
+    await expect(page.locator("#price data")).to_have_attribute("value", newest["price"])
+    await expect_text(page, "#price-facts", "ETH-USD observed")
+    await expect_text(page, "#price-facts", "ago, round 17:19:15 UTC, stored")
+    await expect_text(page, "#price-signers", "Signed by 4 of 4 members, 3 are needed")
+    await expect(page.locator("#price-signers li")).to_have_count(4)
+    await expect_text(page, "#link", "Live")
+    await expect(page.locator("#notices > *")).to_have_count(0)
+    assert newest["price"].startswith((await page.title()).split(" ")[0].replace(",", ""))
+
+
+async def test_it_asks_nobody_but_its_node(node: FakeNode, open_page: OpenPage) -> None:
+    page = await open_page("about:blank")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.goto(node.url)
+    await page.locator("[data-verify]").first.click()
+    await expect_text(page, ".proof", "Proven")
+    assert len(asked) > 10
+    assert {url.split("/")[2] for url in asked} == {node.address}
+
+
+async def test_a_network_without_a_price_says_what_it_waits_for(
+    node: FakeNode, open_page: OpenPage
+) -> None:
+    node.prices.clear()
+    node.rounds.clear()
+    page = await open_page(node.url)
+    await expect_text(page, "#price", "No price yet")
+    await expect_text(page, "#price-facts", "once 3 members have signed")
+
+
+# What happens arrives
+
+
+async def test_a_round_is_told_as_it_happens(node: FakeNode, open_page: OpenPage) -> None:
+    page = await open_page(node.url)
+    await expect_text(page, "#link", "Live")
+    record = node.begin_round(node.round_index)
+    for member in range(4):
+        node.observe(record, member)
+    await expect_text(page, "#now-time", "17:20:00 UTC")
+    await expect(page.locator("#now-chips .observed")).to_have_count(4)
+    report = node.propose(record, 1)
+    await expect_text(page, "#now-stage", "1 of 4 have signed, 3 needed")
+    await expect_text(page, "#now-chips .signed", "1proposed")
+    node.sign(record, 0)
+    await expect_text(page, "#now-stage", "2 of 4 have signed, 3 needed")
+    node.sign(record, 3)
+    await expect_text(page, "#now-stage", "Quorum: 3 of 4 have signed")
+    await expect(page.locator("#now-meter")).to_have_attribute(
+        "data-words", re.compile("^settles in [0-9]+\u00a0s$")
+    )
+    await expect(page.locator("#now-chips .observed")).to_have_text("2observed2,944.1619")
+    price = node.store(record, report)
+    await expect_text(page, "#now-stage", "Stored, signed by 3 of 4")
+    await expect(page.locator("#price data")).to_have_attribute("value", price["price"])
+    await expect_text(page, "#prices tbody tr >> nth=0", "17:20:00")
+
+
+async def test_a_round_without_a_price_says_why(node: FakeNode, open_page: OpenPage) -> None:
+    page = await open_page(node.url)
+    await expect_text(page, "#link", "Live")
+    node.lose(node.begin_round(node.round_index), "votes split between two proposals")
+    await expect_text(page, "#now-stage", "No price: votes split between two proposals")
+
+
+async def test_it_comes_back_after_its_node_did(
+    node: FakeNode, open_page: OpenPage, complaints: list[str]
+) -> None:
+    page = await open_page(node.url)
+    await expect_text(page, "#link", "Live")
+    address = node.address
+    await node.stop()
+    await expect_text(page, "#link", "Not connected")
+    await expect_text(page, "#notices", "The connection to this node is lost.")
+    await expect_text(page, "#notices", "What stands here is from 17:2")
+    price = node.add_price(node.round_index)
+    await node.start(address)
+    await expect_text(page, "#link", "Live")
+    await expect(page.locator("#price data")).to_have_attribute("value", price["price"])
+    await expect(page.locator("#notices > *")).to_have_count(0)
+    assert all("net::ERR_" in text for text in complaints), complaints
+    complaints.clear()
+
+
+async def test_another_pair_can_be_chosen(node: FakeNode, open_page: OpenPage) -> None:
+    node.pairs = [*node.pairs, {"pair": "BTC-USD", "decimals": 2}]
+    page = await open_page(node.url)
+    await expect_text(page, "#price-facts", "ETH-USD")
+    await page.get_by_label("Pair").select_option("BTC-USD")
+    await expect_text(page, "#price", "No price yet")
+    await expect(page).to_have_url(node.url + "#BTC-USD")
+    await page.reload()
+    await expect(page.get_by_label("Pair")).to_have_value("BTC-USD")
+    other = await open_page(node.url + "#%")
+    await expect(other.get_by_label("Pair")).to_have_value("ETH-USD")
+
+
+# Proofs
+
+
+async def test_a_price_is_proven_in_the_browser(node: FakeNode, open_page: OpenPage) -> None:
+    page = await open_page(node.url)
+    button = page.locator("[data-verify]").first
+    await button.focus()
+    await page.keyboard.press("Enter")
+    await expect_text(page, ".proof", "Proven in your browser")
+    await expect_text(page, ".proof", node.prices[0]["id"])
+    await expect_text(page, ".proof", "0x" + node.document.hash.hex())
+    await expect_text(page, ".proof", "It came from this node")
+    for signature in node.prices[0]["signatures"]:
+        await expect_text(page, ".proof .signed", signature["signer"])
+    await expect(button).to_be_focused()
+    await expect(button).to_have_text("Proven")
+
+
+async def test_the_newest_is_proven_where_it_stands(node: FakeNode, open_page: OpenPage) -> None:
+    page = await open_page(node.url)
+    await page.get_by_role("button", name="Verify in your browser").click()
+    await expect_text(page, "#newest-verdict", "Proven: 4 signatures recovered, 3 needed")
+
+
+async def test_only_the_document_that_the_reader_trusts_counts(
+    node: FakeNode, open_page: OpenPage
+) -> None:
+    page = await open_page(node.url)
+    trusted = page.get_by_label("The document hash that you trust (optional)")
+    await trusted.fill("0x" + "ab" * 32)
+    await page.locator("[data-verify]").first.click()
+    await expect_text(page, ".proof", "NOT PROVEN")
+    await expect_text(page, ".proof", "epoch_untrusted")
+    await trusted.fill("0x" + node.document.hash.hex())
+    await page.locator("[data-verify]").first.click()
+    await expect_text(page, ".proof", "It is one that you trust.")
+
+
+async def test_whatever_is_tampered_with_is_not_proven(node: FakeNode, open_page: OpenPage) -> None:
+    prices = node.prices
+    signatures = [price["signatures"] for price in prices]
+    prices[0]["report"]["price"] = str(int(prices[0]["report"]["price"]) + 1)
+    prices[1]["price"] = "9" + prices[1]["price"][1:]
+    prices[2]["id"] = prices[3]["id"][:-1] + "0"
+    signatures[3][1]["signature"] = signatures[4][1]["signature"]
+    del signatures[4][2:]
+    signatures[5][:] = [
+        one for one in signatures[5] if one["signer"] != prices[5]["report"]["proposer"]
+    ]
+    signatures[6][0] = signatures[6][1]
+    prices[7]["document"] = prices[7]["document"] | {"minimumSigners": 1, "mode": "EveryNode"}
+    high = FakeNode(5).prices[0]["signatures"][0]
+    signatures[8].append(high | {"signer": node.addresses[0]})
+    page = await open_page(node.url)
+    await expect(page.locator("[data-verify]")).to_have_count(12)
+    await page.get_by_role("button", name="Verify all of these").click()
+    await expect_text(page, "#verify-summary", "9 of 12 prices are NOT PROVEN")
+    reasons = await page.locator(".proof[data-good=false] p code").all_inner_texts()
+    assert reasons == [
+        "column_mismatch",
+        "column_mismatch",
+        "id_mismatch",
+        "signature_invalid",
+        "signers_few",
+        "proposer_missing",
+        "signer_twice",
+        "epoch_mismatch",
+        "signature_invalid",
+    ]
+    await expect(page.locator("[data-verify][data-good=true]")).to_have_count(3)
+
+
+async def test_a_price_that_could_not_be_checked_is_not_called_false(
+    node: FakeNode, open_page: OpenPage, complaints: list[str]
+) -> None:
+    page = await open_page(node.url)
+    await page.route("**/verify.js", lambda route: route.abort())
+    await expect(page.locator("[data-verify]")).to_have_count(12)
+    await page.get_by_role("button", name="Verify all of these").click()
+    await expect_text(page, "#verify-summary", "Nothing was checked: what verifies did not load")
+    await page.locator("[data-verify]").first.click()
+    await expect(page.locator("[data-verify]").first).to_have_text("Not checked")
+    assert all("net::ERR_FAILED" in text for text in complaints), complaints
+    complaints.clear()
+
+
+async def test_its_ids_and_signers_are_those_of_the_protocol_s_vectors(
+    node: FakeNode, open_page: OpenPage
+) -> None:
+    vectors = json.loads(GOLDEN.read_text())
+    page = await open_page(node.url)
+    found = await page.evaluate(
+        """async (vectors) => {
+          const { computeId, recover } = await import("/page/verify.js");
+          const { bytesToHex, hexToBytes } = await import("/page/vendor/noble-hashes/utils.js");
+          const toBytes = (hex) => hexToBytes(hex.slice(2));
+          return vectors.map(({ report, networkId, signatures }) => {
+            const id = computeId(report, networkId);
+            const signers = signatures.map((one) => recover(id, toBytes(one.signature)));
+            return ["0x" + bytesToHex(id), signers];
+          });
+        }""",
+        vectors,
+    )
+    assert found == [[v["id"], [one["signer"] for one in v["signatures"]]] for v in vectors]
+
+
+async def test_older_prices_come_on_demand_or_say_why_not(
+    node: FakeNode, open_page: OpenPage, complaints: list[str]
+) -> None:
+    for index in range(150):
+        node.add_price(node.round_index + index)
+    node.older_problem = "older prices are in the database, which does not answer"
+    page = await open_page(node.url)
+    older = page.get_by_role("button", name="Show older ones")
+    await older.click()
+    await expect(page.locator("#prices tbody tr")).to_have_count(100)
+    await expect_text(page, "#older-problem", "which does not answer")
+    assert all("503" in text for text in complaints), complaints
+    complaints.clear()
+    node.older_problem = None
+    await older.click()
+    await expect(page.locator("#prices tbody tr")).to_have_count(200)
+
+
+# What is wrong stands out
+
+
+async def test_a_stopped_member_stands_out(node: FakeNode, open_page: OpenPage) -> None:
+    page = await open_page(node.url)
+    await expect_text(page, "#matrix-verdict", "Everybody hears everybody.")
+    node.silence(3)
+    name = f"3 ({node.addresses[3][:6]}…{node.addresses[3][-4:]})"
+    await expect_text(page, "#matrix-verdict", f"{name} is silent.")
+    await expect_text(page, "#notices", f"Member {name} has been silent for 3\u00a0min.")
+    await expect(page.locator(".matrix thead th.lost")).to_have_text("3")
+    await expect(page.locator(".matrix td.lost")).to_have_count(3)
+    await expect_text(page, "#members [data-member='3']", "silent")
+    await expect_text(page, "#notices", "No margin left.")
+
+
+async def test_an_isolated_and_a_deaf_member_stand_out(node: FakeNode, open_page: OpenPage) -> None:
+    node.isolated, node.deaf = [2], [1]
+    page = await open_page(node.url)
+    await expect_text(page, "#matrix-verdict", "is isolated: most of the others do not hear it.")
+    await expect(page.locator(".matrix thead th.lost")).to_have_text("2")
+    await expect_text(page, ".matrix tr.deaf", "deaf")
+    await expect_text(page, "#notices", "is deaf.")
+
+
+async def test_trouble_is_said_plainly(node: FakeNode, open_page: OpenPage) -> None:
+    node.simulated = True
+    node.database = False
+    node.unproven = 2
+    node.problems = {"clock": "2.4 s ahead of the members' median"}
+    node.silence(2)
+    node.silence(3)
+    page = await open_page(node.url)
+    for text in (
+        "Out of quorum. This node hears 2 of 4 members, and 3 must sign",
+        "Simulated prices. A random walk",
+        "This node cannot reach its database.",
+        "2 of the newest rows are left out here",
+        "clock: 2.4 s ahead of the members' median",
+    ):
+        await expect_text(page, "#notices", text)
+    await expect(page.locator("#notices > *").first).to_contain_text("Out of quorum")
+
+
+async def test_what_others_send_is_text_and_never_markup(
+    node: FakeNode, open_page: OpenPage
+) -> None:
+    node.versions[2] = MARKUP
+    node.problems = {MARKUP: MARKUP}
+    node.pairs = [*node.pairs, {"pair": MARKUP, "decimals": 2}]
+    record = node.begin_round(node.round_index)
+    node.lose(record, MARKUP)
+    page = await open_page(node.url)
+    await expect(page.locator("#members [data-member='2'] .version")).to_have_text(MARKUP)
+    await expect(page.locator("#pair option").nth(1)).to_have_text(MARKUP)
+    await expect(page.locator("#now-stage")).to_have_text(f"No price: {MARKUP}")
+    await expect_text(page, "#notices", MARKUP)
+    assert await page.locator("#injected").count() == 0
+
+
+async def test_the_browser_itself_refuses_to_make_html_of_text(
+    node: FakeNode, open_page: OpenPage, complaints: list[str]
+) -> None:
+    page = await open_page(node.url)
+    refused = await page.evaluate(
+        """() => {
+          try { document.body.innerHTML = "<b>x</b>"; } catch (error) { return error.name; }
+        }"""
+    )
+    assert refused == "TypeError"
+    assert len(complaints) == 1
+    assert "TrustedHTML" in complaints.pop()
+
+
+# For everybody
+
+
+@pytest.mark.parametrize("members", [4, 30])
+async def test_nothing_is_wider_than_a_small_phone(open_page: OpenPage, members: int) -> None:
+    node = await FakeNode(members).start()
+    node.simulated = True
+    node.versions[1] = "1.2.3+" + "x" * 80
+    node.silence(1)
+    page = await open_page(node.url, viewport={"width": 360, "height": 740})
+    await page.locator("[data-verify]").first.click()
+    await expect_text(page, ".proof", "Proven")
+    widths = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert widths == [360, 360]
+    await node.stop()
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1200), ("dark", 360)])
+async def test_axe_finds_no_fault(
+    node: FakeNode, open_page: OpenPage, theme: str, width: int
+) -> None:
+    node.simulated = True
+    node.isolated, node.deaf = [2], [1]
+    node.silence(3)
+    node.prices[1]["price"] = "1.00"
+    record = node.begin_round(node.round_index)
+    node.observe(record, 0)
+    node.propose(record, 1)
+    page = await open_page(node.url, color_scheme=theme, viewport={"width": width, "height": 900})
+    await expect(page.locator("[data-verify]")).to_have_count(12)
+    await page.get_by_role("button", name="Verify all of these").click()
+    await expect_text(page, "#verify-summary", "1 of 12 prices")
+    await page.locator("[data-verify]").first.click()
+    await expect(page.locator(".proof")).to_have_count(2)
+    await page.evaluate(AXE.read_text())
+    found = await page.evaluate("axe.run({ resultTypes: ['violations'] })")
+    assert [
+        (one["id"], one["impact"], [node["html"] for node in one["nodes"]][:3])
+        for one in found["violations"]
+    ] == []
+
+
+async def test_the_keyboard_reaches_everything_in_order(
+    node: FakeNode, open_page: OpenPage
+) -> None:
+    page = await open_page(node.url)
+    await expect(page.locator("[data-verify]")).to_have_count(12)
+    reached = []
+    for _ in range(9):
+        await page.keyboard.press("Tab")
+        reached.append(
+            await page.evaluate(
+                "document.activeElement.id || document.activeElement.className"
+                " || document.activeElement.textContent"
+            )
+        )
+    assert reached == [
+        "skip", "pair", "theme", "verify-newest", "matrix", "verify-all", "trusted", "Verify",
+        "Verify",
+    ]  # fmt: skip
+
+
+async def test_the_chosen_theme_is_kept(node: FakeNode, open_page: OpenPage) -> None:
+    page = await open_page(node.url, color_scheme="light")
+    read = "getComputedStyle(document.body).backgroundColor"
+    light = await page.evaluate(read)
+    button = page.get_by_role("button", name="Theme")
+    await button.click()
+    await button.click()
+    await expect(button).to_have_text("Theme: dark")
+    dark = await page.evaluate(read)
+    assert dark != light
+    await page.reload()
+    assert await page.evaluate(read) == dark

@@ -32,6 +32,10 @@ class ExternalPostgres:
         """Make the server; it need not be ready yet."""
         self._network.cluster.apply(*_make_server(self._network.namespace))
 
+    def wait(self) -> None:
+        """Wait until it answers."""
+        self._network.kubectl("rollout", "status", f"deployment/{NAME}", "--timeout=5m")
+
     def scale(self, replicas: int) -> None:
         """Take the server away, or bring it back."""
         self._network.kubectl("scale", f"deployment/{NAME}", f"--replicas={replicas}")

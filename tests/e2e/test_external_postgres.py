@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from e2e.api import get_condition
 from e2e.external_postgres import PASSWORD, ExternalPostgres, make_external_network
-from e2e.network import Network
+from e2e.network import READY_S, Network
 from e2e.rounds import check_no_round_lost, get_round
+from e2e.waiting import eventually
 
 
 def test_a_wrong_password_is_told_and_a_corrected_one_is_taken_up_by_itself(
@@ -13,9 +15,9 @@ def test_a_wrong_password_is_told_and_a_corrected_one_is_taken_up_by_itself(
     network, postgres = external
     postgres.write_secret("wrong")
     network.apply(make_external_network())
-    told = network.wait_condition("PostgresReady", "False", "MigrationFailing")
-    assert 'password authentication failed for user "prices"' in told["message"]
-    assert "remedy: check the URL in the Secret" in told["message"]
+    postgres.wait()
+    told = eventually("the status says why", lambda: find_told(network), READY_S)
+    assert "remedy: check the URL in the Secret" in told
     network.wait_condition("NodesReady", "True")
     network.wait_condition("PricesFlowing", "False", "NotStored")
     pods = {pod["metadata"]["uid"] for pod in network.find_node_pods().values()}
@@ -25,3 +27,10 @@ def test_a_wrong_password_is_told_and_a_corrected_one_is_taken_up_by_itself(
     network.wait()
     assert {pod["metadata"]["uid"] for pod in network.find_node_pods().values()} == pods
     check_no_round_lost(network, "from a wrong password to the right one", first)
+
+
+def find_told(network: Network) -> str | None:
+    """Return what PostgresReady says, once it is about the password."""
+    condition = get_condition(network.get(), "PostgresReady")
+    message: str = condition.get("message", "")
+    return message if 'password authentication failed for user "prices"' in message else None

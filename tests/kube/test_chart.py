@@ -121,6 +121,21 @@ def test_the_dashboard_reaches_grafana_as_it_ships() -> None:
     assert json.loads(found["data"]["gossip-price.json"]) == shipped
 
 
+async def test_the_two_commands_that_the_notes_give_can_be_copied(
+    cluster: Cluster, api: Api
+) -> None:
+    options = ("--dry-run=server", "--namespace", api.namespace, "--set", "crds.install=false")
+    kubeconfig = cluster.write_kubeconfig("person")
+    said = helm("install", "prices", str(CHART), *options, kubeconfig=kubeconfig)
+    notes = said.partition("NOTES:")[2]
+    (resource,) = re.findall(r"^  echo '(.+)' \| kubectl apply -f -$", notes, re.MULTILINE)
+    said = await cluster.kubectl(
+        "apply", "-n", api.namespace, "--dry-run=server", "-f", "-", text=resource
+    )
+    assert said == "pricenetwork.gossip-price.io/eth-usd created (server dry run)\n"
+    assert "  kubectl wait --for=condition=Ready pn/eth-usd --timeout=10m" in notes
+
+
 @pytest.mark.parametrize("case", CASES)
 async def test_the_server_knows_each_field_and_pod_security_admits_the_pods(
     cluster: Cluster, api: Api, case: str

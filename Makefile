@@ -2,9 +2,10 @@
 # ARGS='…' hands options on: make run ARGS='--nodes 7', make test ARGS='-k quorum'.
 # SEEDS=… and FIRST=… say which simulated bad days: make sim SEEDS=100000.
 # PYTHON=… names the interpreter that .venv is made with (3.11 to 3.13).
+# PYTHON_IMAGE=… is the base of the images (python:3.13-slim), IMAGES=… and TAG=… their name.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kube faults sim mutants lint bench bench-catchup bench-events bench-page docs screenshots manifests clean
+.PHONY: help run test test-kube e2e faults sim mutants lint bench bench-catchup bench-events bench-page docs screenshots manifests images clean
 .DELETE_ON_ERROR:
 
 ARGS ?=
@@ -12,7 +13,10 @@ SEEDS ?= 1000
 FIRST ?= 0
 PYTHON ?=
 export PYTHON
-CRD := crds/pricenetworks.gossip-price.io.yaml
+PYTHON_IMAGE ?=
+IMAGES ?= ghcr.io/gossip-price
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+TAG ?= $(VERSION)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +35,9 @@ faults: .venv/.ready ## real processes, libp2p and Postgres through bad days (ro
 
 test-kube: .venv/.ready ## the operator on a real API server (needs KUBEBUILDER_ASSETS)
 	@exec .venv/bin/python -m pytest tests/kube $(ARGS)
+
+e2e: .venv/.ready ## everything for real, in kind (needs docker, kind, kubectl, helm; KEEP=1 keeps the cluster)
+	@exec .venv/bin/python -m pytest tests/e2e $(ARGS)
 
 sim: .venv/.ready ## simulate SEEDS bad days on all cores (1000; a failing seed tells its story)
 	@exec .venv/bin/gossip-price simulate --seeds $(SEEDS) --first $(FIRST) $(ARGS)
@@ -64,13 +71,13 @@ bench-events: .venv/.ready ## what 200 listeners to a node's events cost it, and
 docs: .venv/.ready ## write the pages that are made from the code
 	.venv/bin/python -m gossip_price.settings_page docs/configuration.md
 	.venv/bin/python scripts/metrics_page.py docs/metrics.md
+	.venv/bin/python scripts/chart_page.py charts/gossip-price/README.md
 
-manifests: .venv/.ready ## write what ships from code: the CRD, alerts, the dashboard
-	.venv/bin/python -m gossip_price_operator.crd >$(CRD).new
-	mv $(CRD).new $(CRD)
-	.venv/bin/python -m gossip_price_operator.rule_files deploy
-	.venv/bin/python -m gossip_price.dashboard >deploy/dashboard.json.new
-	mv deploy/dashboard.json.new deploy/dashboard.json
+manifests: .venv/.ready ## write what ships from code: CRD, alerts, dashboard, the chart's part (needs helm)
+	@exec scripts/write-manifests
+
+images: ## build $(IMAGES)/node:$(TAG) and /operator:$(TAG), from python:3.13-slim
+	@exec scripts/build-images "$(IMAGES)" "$(TAG)" "$(VERSION)" "$(PYTHON_IMAGE)"
 
 clean: ## remove .venv and caches (not data/: that holds your network's keys and prices)
 	rm -rf .venv build dist *.egg-info node/*.egg-info operator/*.egg-info

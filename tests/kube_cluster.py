@@ -23,6 +23,8 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from kube_rights import make_roles
+
 PROGRAMS: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 REMEDY: Final = (
     "tests/kube need a real API server: set KUBEBUILDER_ASSETS to a folder with etcd,"
@@ -30,8 +32,12 @@ REMEDY: Final = (
     " `export KUBEBUILDER_ASSETS=$(setup-envtest use -p path 1.34)`, and put"
     " kube-controller-manager of the same version there (https://dl.k8s.io)"
 )
-#: Who does what, in the audit log. All may do everything: RBAC is the chart's.
-USERS: Final = ("admin", "operator", "second", "kubelet", "person")
+#: Who does what, in the audit log. These may do everything,
+USERS: Final = ("admin", "kubelet", "person")
+#: and these what the chart gives them, where they are told to work (see kube_rights).
+OPERATORS: Final = ("operator", "second")
+#: and this one nothing.
+STRANGER: Final = "stranger"
 WRITES: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 _POLICY: Final = """
 apiVersion: audit.k8s.io/v1
@@ -95,17 +101,18 @@ class Cluster:
 
     def read_audit(self, user: str, namespace: str) -> list[dict[str, Any]]:
         """Return what a user wrote in a namespace, oldest first."""
-        entries = []
-        for line in (self.folder / "audit.log").read_text().splitlines():
-            entry = json.loads(line)
-            told = entry.get("objectRef") or {}
-            if (
-                entry["verb"] in WRITES
-                and entry["user"]["username"] == user
-                and told.get("namespace") == namespace
-            ):
-                entries.append(entry)
-        return entries
+        return [
+            entry
+            for entry in self.read_requests(user)
+            if entry["verb"] in WRITES
+            and (entry.get("objectRef") or {}).get("namespace") == namespace
+        ]
+
+    def read_requests(self, *users: str) -> list[dict[str, Any]]:
+        """Return all that users asked for and had an answer to, oldest first."""
+        lines = (self.folder / "audit.log").read_text().splitlines()
+        entries = [json.loads(line) for line in lines]
+        return [entry for entry in entries if entry["user"]["username"] in users]
 
 
 def say_write(entry: Mapping[str, Any]) -> str:
@@ -207,8 +214,9 @@ async def _prepare(cluster: Cluster) -> None:
             while True:
                 answer = await client.get("/apis/gossip-price.io/v1alpha1/pricenetworks")
                 if answer.status_code == 200:
-                    return
+                    break
                 await asyncio.sleep(0.1)
+        await make_roles(client)
 
 
 def find_crd() -> Path:
@@ -239,5 +247,6 @@ def _write_keys(folder: Path) -> None:
         )
     )
     lines = [f'{user}-token,{user},{user},"system:masters"' for user in USERS]
+    lines += [f"{user}-token,{user},{user}" for user in (*OPERATORS, STRANGER)]
     (folder / "tokens.csv").write_text("\n".join(lines) + "\n")
     (folder / "audit-policy.yaml").write_text(_POLICY)

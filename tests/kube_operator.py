@@ -14,6 +14,7 @@ import httpx
 
 from kube_api import eventually
 from kube_cluster import Cluster
+from kube_rights import grant, revoke
 
 
 class Operator:
@@ -39,9 +40,21 @@ class Operator:
             "GPO_LEASE_DURATION": "4s",
             "GPO_HTTPADDR": f"127.0.0.1:{self.port}",
         }
+        self._cluster = cluster
+        self._user = user
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self, **environ: str) -> None:
+        """Start it with exactly the rights that the chart gives an operator of this environment."""
+        told = self.environ | environ
+        async with self._cluster.make_client("admin") as client:
+            await revoke(client, self._user)
+            await grant(
+                client,
+                self._user,
+                own=told["GPO_NAMESPACE"],
+                watched=[name for name in told["GPO_NAMESPACES"].split(",") if name],
+            )
         out = self.log.open("ab")
         self._process = await asyncio.create_subprocess_exec(
             str(Path(sys.executable).with_name("gossip-price-operator")),

@@ -9,6 +9,7 @@ import random
 import signal
 import sys
 import threading
+from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
@@ -74,13 +75,17 @@ async def run(settings: Settings) -> None:
             identity=settings.identity,
             duration_s=settings.lease_duration_s,
         )
+        watches = _Watches()
         probes = web.AppRunner(
-            make_probes(workers.find_stuck, lambda: kube.answered_s, registry), access_log=None
+            make_probes(
+                workers.find_stuck, lambda: kube.answered_s, registry, lambda: watches.problem
+            ),
+            access_log=None,
         )
         metrics.show_active(lambda: leadership.is_held)
         await probes.setup()
         await web.TCPSite(probes, settings.http_host, settings.http_port).start()
-        watching = asyncio.create_task(_watch(settings, workers))
+        watching = asyncio.create_task(_watch(settings, workers, watches))
         acting = [
             asyncio.create_task(leadership.run()),
             asyncio.create_task(_lead(leadership, workers, metrics)),
@@ -107,7 +112,17 @@ async def _lead(leadership: Leadership, workers: Workers, metrics: OperatorMetri
         metrics.forget_all()
 
 
-async def _watch(settings: Settings, workers: Workers) -> None:
+@dataclass
+class _Watches:
+    """Why the watches do not hear of networks; None while they do."""
+
+    problem: str | None = None
+
+    def mend(self) -> None:
+        self.problem = None
+
+
+async def _watch(settings: Settings, workers: Workers, watches: _Watches) -> None:
     """Watch the API with kopf; a passive operator watches too, so that it takes over at once.
 
     In a thread and a loop of its own: at its end kopf cancels every task that it finds beside its
@@ -122,15 +137,21 @@ async def _watch(settings: Settings, workers: Workers) -> None:
     while True:
         stop, started_s = threading.Event(), loop.time()
         watching = loop.run_in_executor(None, _run_kopf, settings, mark, stop)
+        # What cannot be watched shows itself at once.
+        mended = loop.call_later(_PAUSE_MAX_S, watches.mend)
         try:
             await asyncio.shield(watching)
+            watches.problem = "the watches ended"
             log.warning("the watches ended and are begun anew in %.0f s", pause_s)
         except asyncio.CancelledError:
             stop.set()
             await asyncio.wait([watching], timeout=_KOPF_END_S)
             raise
-        except Exception:
+        except Exception as error:
+            watches.problem = f"the watches broke: {error or type(error).__name__}"
             log.warning("the watches broke, begun anew in %.0f s", pause_s, exc_info=True)
+        finally:
+            mended.cancel()
         is_young = loop.time() - started_s < _PAUSE_MAX_S
         await asyncio.sleep(pause_s * (1 + random.random()))  # noqa: S311 - no secret
         pause_s = min(_PAUSE_MAX_S, pause_s * 2) if is_young else _PAUSE_FIRST_S
@@ -148,6 +169,8 @@ async def _operate(settings: Settings, mark: Mark, stop: threading.Event) -> Non
             registry=make_registry(mark),
             settings=kopf_settings,
             standalone=True,
+            # Else kopf asks for the user's name, and a numeric user has none.
+            identity=settings.identity,  # type: ignore[arg-type] # its type is not exported
             clusterwide=not settings.namespaces,
             namespaces=settings.namespaces,
             stop_flag=stop,

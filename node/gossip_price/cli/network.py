@@ -11,6 +11,7 @@ from gossip_price.adapters.datafolder import NETWORK_FILE, DataFolder, DataFolde
 from gossip_price.cli import epoch
 from gossip_price.cli.wishes import Wishes, add_wishes, read_resource
 from gossip_price.network.document import DocumentError
+from gossip_price.network.multiaddrs import check_dial
 from gossip_price.network.spec import SpecError, make_resource
 from gossip_price.network.spec_parts import NetworkSpec
 
@@ -22,6 +23,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     command = commands.add_parser("new", help=summary, description=summary.capitalize() + ".")
     command.add_argument(
         "--folder", type=Path, required=True, metavar="DIR", help="where to; `up --data` runs it"
+    )
+    command.add_argument(
+        "--bootstrap",
+        type=_read_address,
+        metavar="ADDRESS",
+        help="where others find the bootstrap node, such as /dns4/bootstrap/tcp/8000",
+    )
+    command.add_argument(
+        "--keep", action="store_true", help="a network that is there already stays as it is"
     )
     add_wishes(command)
     summary = "append the next epoch to a network file, on the safe way to what is asked for"
@@ -37,12 +47,14 @@ def run(options: argparse.Namespace) -> int:
     try:
         resource = make_resource({}) if options.file is None else read_resource(options.file)
         wanted = Wishes.of(options).lay_over(resource)
-        network = make_network(options.folder, wanted.spec)
+        network = make_network(
+            options.folder, wanted.spec, bootstrap=options.bootstrap, keep=options.keep
+        )
     except (SpecError, DocumentError, DataFolderError) as error:
         for line in str(error).splitlines():
             print(f"gossip-price network: {line}", file=sys.stderr)
         return 2
-    document = network.file.epochs[0]
+    document = network.file.epochs[-1]
     print(f"network    {document.network_id}\nepoch      0x{document.hash.hex()}")
     print(f"signers    {document.minimum_signers} of {len(document.members)}")
     print(f"bootstrap  {network.bootstrap_peer_id}")
@@ -50,13 +62,24 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def make_network(path: Path, spec: NetworkSpec) -> LocalNetwork:
+def make_network(
+    path: Path, spec: NetworkSpec, *, bootstrap: str | None = None, keep: bool = False
+) -> LocalNetwork:
     """Make a network that starts now in the folder `path`, and let go of the folder.
 
-    Raises SpecError, DocumentError and DataFolderError.
+    With `keep`, one that is there is returned and nothing is made. Raises SpecError,
+    DocumentError and DataFolderError.
     """
     folder = DataFolder.open(path)
     try:
-        return folder.create(spec, start=int(time.time()))
+        held = folder.load() if keep else None
+        return held or folder.create(spec, start=int(time.time()), bootstrap=bootstrap)
     finally:
         folder.close()
+
+
+def _read_address(text: str) -> str:
+    try:
+        return check_dial(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: {error}") from error

@@ -86,9 +86,11 @@ def _is_shared(inputs: Inputs, file: NetworkFile) -> bool:
     """Whether anybody beyond our own pods takes part."""
     ours = {identity.peer_id for identity in (*inputs.nodes.values(), *inputs.bootstraps.values())}
     peers = file.peers
-    theirs = {member.peer_id for document in file.epochs for member in document.members}
-    theirs |= {*peers.admitted, *peers.listeners}
+    theirs = {*peers.admitted, *peers.listeners}
     theirs |= {parse_multiaddr(address).peer_id or "" for address in peers.bootstrap}
+    if inputs.spec.document_ref is not None:
+        # Members of epochs that we made are ours, those that were scaled away as well.
+        theirs |= {member.peer_id for document in file.epochs for member in document.members}
     return inputs.spec.access.mode is Access.OPEN or not theirs <= ours
 
 

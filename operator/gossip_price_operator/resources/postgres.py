@@ -125,14 +125,9 @@ def make_postgres(inputs: Inputs, managed: Managed) -> Manifest:
         "imagePullPolicy": inputs.defaults.image_pull_policy,
         "env": [
             {"name": "PGDATA", "value": f"{_DATA_PATH}/pgdata"},
-            *(
-                {"name": f"POSTGRES_{variable}_FILE", "value": f"{_SECRET_PATH}/{key}"}
-                for variable, key in (
-                    ("USER", "username"),
-                    ("PASSWORD", "password"),
-                    ("DB", "database"),
-                )
-            ),
+            {"name": "POSTGRES_USER", "value": USER},
+            {"name": "POSTGRES_DB", "value": DATABASE},
+            {"name": "POSTGRES_PASSWORD_FILE", "value": f"{_SECRET_PATH}/password"},
         ],
         "ports": [{"name": "postgres", "containerPort": POSTGRES_PORT, "protocol": "TCP"}],
         "resources": RESOURCES,
@@ -158,9 +153,7 @@ def make_postgres(inputs: Inputs, managed: Managed) -> Manifest:
                 "name": "secret",
                 "secret": {
                     "secretName": name,
-                    "items": [
-                        {"key": key, "path": key} for key in ("username", "password", "database")
-                    ],
+                    "items": [{"key": "password", "path": "password"}],
                     "defaultMode": 0o440,
                 },
             },

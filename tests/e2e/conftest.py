@@ -1,0 +1,106 @@
+"""One cluster, one operator, and a few networks for all tests; each makes what is not there yet."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from e2e import artefacts, images, measured, price_feed
+from e2e.cluster import Cluster, open_cluster
+from e2e.network import Network, make_network
+from e2e.release import NAMESPACE as RELEASE_NAMESPACE
+from e2e.release import Release
+
+#: The order in which the files run: what breaks machines comes last.
+_ORDER: Final = (
+    "test_apply",
+    "test_kubectl",
+    "test_pod_security",
+    "test_network_policies",
+    "test_pairs",
+    "test_compose",
+)
+_CLUSTER = pytest.StashKey[Cluster]()
+_BEGAN: Final = time.monotonic()
+
+
+def pytest_configure() -> None:
+    # A deadline's SIGTERM ends as Ctrl-C does, so that no cluster is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    ours = [item for item in items if item.path.parent == here]
+    ours.sort(key=lambda item: _ORDER.index(item.path.stem))
+    items[:] = [item for item in items if item not in ours] + ours
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """The cluster, with all images and the price source."""
+    built = images.build()
+    with open_cluster(artefacts.FOLDER) as cluster:
+        request.config.stash[_CLUSTER] = cluster
+        cluster.load(built)
+        cluster.apply(*price_feed.make_namespace(), *price_feed.make_feed("feed", str(images.NODE)))
+        measured.report("images built, cluster made", f"{time.monotonic() - _BEGAN:.0f} s")
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def release(cluster: Cluster) -> Release:
+    """The operator, installed by helm."""
+    release = Release(cluster)
+    if release.is_installed:  # in a cluster that was kept
+        release.uninstall()
+    release.install()
+    return release
+
+
+@pytest.fixture
+def standing(cluster: Cluster, release: Release) -> Network:
+    """The network of examples/network.yaml, ready: as every test leaves it to the next."""
+    network = Network(cluster, "prices")
+    network.make_namespace()
+    network.apply(make_network())
+    network.wait()
+    return network
+
+
+@pytest.fixture
+def two_pairs(cluster: Cluster, release: Release) -> Network:
+    """A network of two pairs, each price the median of two sources, ready."""
+    cluster.apply(*price_feed.make_feed("second-feed", str(images.NODE)))
+    network = Network(cluster, "two-pairs", "two-pairs")
+    network.make_namespace()
+    sources = [price_feed.make_source(name) for name in ("feed", "second-feed")]
+    price = {"sources": sources, "minSources": 2}
+    pairs = [{"name": "ETH-USD"}, {"name": "BTC-USD"}]
+    network.apply(make_network("two-pairs", pairs=pairs, price=price))
+    network.wait()
+    return network
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    cluster = item.config.stash.get(_CLUSTER, None)
+    if report.failed and cluster is not None:
+        folder = artefacts.collect(cluster, item.name, RELEASE_NAMESPACE)
+        report.sections.append(("artefacts", f"events, logs and descriptions are in {folder}"))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if measured.LINES:
+        terminalreporter.section("measured")
+        terminalreporter.write_line("\n".join(measured.LINES))
+        terminalreporter.write_line(f"the whole suite: {time.monotonic() - _BEGAN:.0f} s")

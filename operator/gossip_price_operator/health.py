@@ -57,6 +57,8 @@ class _Price(msgspec.Struct, frozen=True):
 
 class _Database(msgspec.Struct, frozen=True):
     reachable: bool | None
+    #: Nodes of 0.1.0 and before do not say.
+    problem: Annotated[str, Meta(max_length=500)] | None = None
 
 
 class _Status(msgspec.Struct, frozen=True, rename="camel"):
@@ -97,6 +99,7 @@ def parse_health(raw: bytes) -> NodeHealth:
         ),
         settled_round=status.settled_round,
         store_up=status.database.reachable,
+        store_problem=status.database.problem,
     )
 
 

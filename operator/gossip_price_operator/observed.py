@@ -55,7 +55,8 @@ class NodeHealth:
 
     `peers` counts connections; `peer_ids` are their names. `known_epoch` is the newest epoch that
     it has read, `proven_epoch` the newest in which it saw a round proven. `settled_round` is the
-    newest round of which it saw every pair settled. `store_up`: the database answers it.
+    newest round of which it saw every pair settled. `store_up`: the database answers it;
+    `store_problem`: why it does not.
     """
 
     ready: bool
@@ -67,6 +68,7 @@ class NodeHealth:
     prices: tuple[LastPrice, ...] = ()
     settled_round: int | None = None
     store_up: bool | None = None
+    store_problem: str | None = None
 
 
 class JobState(Enum):
@@ -92,6 +94,7 @@ class Observed:
 
     `file` are the epochs and peers on record (None before the first); `proven_epoch` the newest
     epoch in which a round is known to have been proven. `postgres` is the managed StatefulSet.
+    `migration_trouble` is what the migration's Job said when it last failed.
     `troubles` are what reconcile itself found wrong: an identity that is gone, a foreign object.
     """
 
@@ -99,6 +102,7 @@ class Observed:
     bootstrap: Workload | None = None
     postgres: Workload | None = None
     migration: JobState = JobState.MISSING
+    migration_trouble: str | None = None
     health: Mapping[int, NodeHealth] = field(default_factory=lambda: MappingProxyType({}))
     file: NetworkFile | None = None
     troubles: tuple[Trouble, ...] = ()

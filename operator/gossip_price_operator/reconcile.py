@@ -44,6 +44,7 @@ from gossip_price_operator.resources.node import make_node
 from gossip_price_operator.status import View, compute_status
 from gossip_price_operator.workloads import (
     find_addresses,
+    find_last_words,
     get_labels,
     get_number,
     read_job,
@@ -244,6 +245,7 @@ class Reconciler:
             bootstrap=_read(gathered, names.bootstrap(name), names.BOOTSTRAP),
             postgres=_read(gathered, names.postgres(name), names.POSTGRES),
             migration=read_job(gathered.get(*job)),
+            migration_trouble=find_last_words(job[1], gathered.pods),
             health=await self._health.ask(find_addresses(gathered.pods)),
             file=look.file,
             troubles=tuple(look.troubles),

@@ -223,6 +223,13 @@ def _judge_postgres(
                 "the schema could not be made; remedy: see the migration Job's log, mend it, and"
                 " delete the Job to try again",
             )
+        case JobState.MISSING | JobState.RUNNING if observed.migration_trouble:
+            return say(
+                Truth.FALSE,
+                "MigrationFailing",
+                f"the schema could not be made yet ({observed.migration_trouble}), and is tried"
+                " again; remedy: check the URL in the Secret, and the database",
+            )
         case JobState.MISSING | JobState.RUNNING:
             return say(Truth.FALSE, "Migrating", "the schema is being made")
         case JobState.DONE:
@@ -231,11 +238,13 @@ def _judge_postgres(
     if any(answers):
         return say(Truth.TRUE, "Reachable", "the schema is there and nodes reach the database")
     if answers:
+        problems = [health.store_problem for health in asked.values() if health.store_problem]
+        why = f" ({problems[0]})" if problems else ""
         return say(
             Truth.FALSE,
             "NotReachable",
-            "no node reaches the database; prices are proven and kept by the nodes until one does;"
-            " remedy: check the URL in the Secret, the database and its NetworkPolicies",
+            f"no node reaches the database{why}; prices are proven and kept by the nodes until one"
+            " does; remedy: check the URL in the Secret, the database and its NetworkPolicies",
         )
     if spec.postgres.managed is not None:
         return say(Truth.TRUE, "Running", "the database runs and the schema is there")
@@ -321,6 +330,14 @@ def _judge_prices(
     # The round of a price that is just in time began `late_s` ago, and takes its time to be told.
     bound = now - late_s - document.settle_cap
     late = [pair for pair in pairs if pair not in newest or newest[pair].round < bound]
+    stores = [health.store_up for health in asked.values() if health.store_up is not None]
+    if asked and not late and stores and not any(stores):
+        return say(
+            Truth.FALSE,
+            "NotStored",
+            "prices are agreed on and not stored, for no node reaches the database; nodes keep them"
+            " for 7 days and store all of them when it is back",
+        )
     if asked and not late:
         return say(Truth.TRUE, "Flowing", f"every price is newer than {LATE_INTERVALS} rounds")
     if now < max(document.start, view.created) + late_s + document.settle_cap:

@@ -13,6 +13,7 @@ from gossip_price_operator.resources.metadata import get_template_hash
 #: What a container that waits says while all goes well.
 _ON_THE_WAY: Final = frozenset({"ContainerCreating", "PodInitializing"})
 _TROUBLE_CHARS_MAX: Final = 300
+_JOB_LABEL: Final = "batch.kubernetes.io/job-name"
 
 
 def get_labels(live: Mapping[str, Any]) -> Mapping[str, str]:
@@ -80,6 +81,19 @@ def read_job(live: Manifest | None) -> JobState:
             if condition.get("type") in ("Failed", "FailureTarget"):
                 return JobState.FAILED
     return JobState.RUNNING
+
+
+def find_last_words(job: str, pods: Iterable[Manifest]) -> str | None:
+    """Return what a container of the Job's pods said when it last failed, in one line."""
+    for pod in pods:
+        if get_labels(pod).get(_JOB_LABEL) != job:
+            continue
+        for container in (pod.get("status") or {}).get("containerStatuses") or ():
+            for state in (container.get("state"), container.get("lastState")):
+                ended = (state or {}).get("terminated") or {}
+                if ended.get("exitCode") and ended.get("message"):
+                    return " ".join(ended["message"].split())[-_TROUBLE_CHARS_MAX:]
+    return None
 
 
 def find_addresses(pods: Iterable[Manifest]) -> dict[int, str]:

@@ -71,6 +71,10 @@ async def test_the_operator_reads_what_a_node_at_work_says() -> None:
     assert health.prices == (LastPrice(PAIR, "2000.50000000", ROUND, 4, ROUND + 40),)
     assert (health.proven_epoch, health.settled_round, health.store_up) == (1, ROUND, True)
     assert (health.peers, PEERS[0] in (health.peer_ids or ())) == (4, False)
+    assert health.store_problem is None
+    board.observe(Note(NoteKind.STORE_DOWN, reason="SQLSTATE 28P01: password"))
+    health = parse_health(await read(board))
+    assert (health.store_up, health.store_problem) == (False, "SQLSTATE 28P01: password")
 
 
 @pytest.mark.parametrize(

@@ -10,20 +10,30 @@ from typing import Final
 
 import pytest
 
-from e2e import artefacts, images, measured, price_feed
+from e2e import artefacts, images, measured, port_forward, price_feed
 from e2e.cluster import Cluster, open_cluster
+from e2e.external_postgres import PASSWORD, ExternalPostgres, make_external_network
 from e2e.network import Network, make_network
+from e2e.outage import Outage
 from e2e.release import NAMESPACE as RELEASE_NAMESPACE
 from e2e.release import Release
 
 #: The order in which the files run: what breaks machines comes last.
 _ORDER: Final = (
-    "test_apply",
-    "test_kubectl",
+    "test_first_prices",
+    "test_external_postgres",
+    "test_scaling",
     "test_pod_security",
     "test_network_policies",
     "test_pairs",
     "test_compose",
+    "test_outage",
+    "test_strangers",
+    "test_survival",
+    "test_new_image",
+    "test_going",
+    "test_operator_upgrade",
+    "test_drain",
 )
 _CLUSTER = pytest.StashKey[Cluster]()
 _BEGAN: Final = time.monotonic()
@@ -85,6 +95,50 @@ def two_pairs(cluster: Cluster, release: Release) -> Network:
     network.apply(make_network("two-pairs", pairs=pairs, price=price))
     network.wait()
     return network
+
+
+@pytest.fixture(scope="session")
+def external(cluster: Cluster, release: Release) -> tuple[Network, ExternalPostgres]:
+    """A server in a namespace of its own, and the network that is to store its prices there."""
+    network = Network(cluster, "external")
+    network.make_namespace()
+    postgres = ExternalPostgres(network)
+    postgres.start()
+    network.database = postgres.database
+    return network, postgres
+
+
+@pytest.fixture(scope="session")
+def connected(external: tuple[Network, ExternalPostgres]) -> tuple[Network, ExternalPostgres]:
+    """The network with a database of somebody else's, ready."""
+    network, postgres = external
+    postgres.write_secret(PASSWORD)
+    network.apply(make_external_network())
+    network.wait()
+    return external
+
+
+@pytest.fixture(scope="session")
+def outage(connected: tuple[Network, ExternalPostgres]) -> Outage:
+    """The database is gone for five minutes from now on."""
+    outage = Outage(*connected)
+    outage.begin()
+    return outage
+
+
+@pytest.fixture(autouse=True)
+def _close_forwards() -> Iterator[None]:
+    yield
+    port_forward.close_all()
+
+
+@pytest.fixture(autouse=True)
+def _begin_the_outage_early(request: pytest.FixtureRequest) -> None:
+    """Let other tests run in those five minutes, from the first that follows row 8."""
+    chosen = {item.path.stem for item in request.session.items}
+    number = _ORDER.index(request.node.path.stem)
+    if "test_outage" in chosen and number > _ORDER.index("test_external_postgres"):
+        request.getfixturevalue("outage")
 
 
 @pytest.hookimpl(wrapper=True)

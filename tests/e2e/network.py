@@ -11,7 +11,6 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any, Final
 
 import yaml
@@ -54,6 +53,8 @@ class Network:
 
     def __init__(self, cluster: Cluster, namespace: str, name: str = "eth-usd") -> None:
         self.cluster, self.namespace, self.name = cluster, namespace, name
+        #: The managed database; whoever gives the network another one says so.
+        self.database = Database(cluster, namespace, f"{name}-postgres", f"{name}-postgres")
 
     # --- the resource ---------------------------------------------------------------------
 
@@ -126,8 +127,8 @@ class Network:
 
     def find_node_pods(self) -> dict[int, Object]:
         """Return each node's pod by its number."""
-        pods = self.list_pods("node")
-        return {int(pod["metadata"]["labels"][_NODE_LABEL]): pod for pod in pods}
+        labelled = ((pod["metadata"]["labels"], pod) for pod in self.list_pods("node"))
+        return {int(labels[_NODE_LABEL]): pod for labels, pod in labelled if _NODE_LABEL in labels}
 
     def count_ready_nodes(self) -> int:
         """Return how many nodes' pods are ready."""
@@ -156,12 +157,6 @@ class Network:
         """Return a Secret's texts."""
         data: Mapping[str, str] = self.cluster.api.get("secrets", name, self.namespace)["data"]
         return {key: base64.b64decode(text).decode() for key, text in data.items()}
-
-    @cached_property
-    def database(self) -> Database:
-        """The managed database."""
-        name = f"{self.name}-postgres"
-        return Database(self.cluster, self.namespace, name, name)
 
     def ask(self, pod: str, path: str = "/api/v1/status", deadline_s: float = 60) -> str:
         """Return what a pod's HTTP endpoint answers."""

@@ -14,6 +14,9 @@ _LINE: Final = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) -> ")
 _OPEN_S: Final = 30.0
 
 
+_ALL: Final[list["PortForward"]] = []
+
+
 class PortForward:
     """Forwards a free local port to `port` of `target` (`pod/…`, `svc/…`)."""
 
@@ -24,7 +27,9 @@ class PortForward:
         )
         self._process: subprocess.Popen[str] | None = None
         self._port = 0
+        self._reader: threading.Thread | None = None
         self._lock = threading.Lock()
+        _ALL.append(self)
 
     def open(self) -> int:
         """Return the local port; what was broken is opened anew. Raises ConnectionError."""
@@ -44,8 +49,8 @@ class PortForward:
             self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         said: list[str] = []
-        reader = threading.Thread(target=self._read, args=(self._process, said), daemon=True)
-        reader.start()
+        self._reader = threading.Thread(target=self._read, args=(self._process, said), daemon=True)
+        self._reader.start()
         ends = time.monotonic() + _OPEN_S
         while time.monotonic() < ends and self._process.poll() is None:
             found = next((match for line in list(said) if (match := _LINE.search(line))), None)
@@ -60,9 +65,10 @@ class PortForward:
     def _read(process: subprocess.Popen[str], said: list[str]) -> None:
         # To its end: a pipe that nobody reads would stop the forwarding one day.
         assert process.stdout is not None
-        for line in process.stdout:
-            said.append(line)
-            del said[:-50]
+        with process.stdout as lines:
+            for line in lines:
+                said.append(line)
+                del said[:-50]
 
     def _end(self) -> None:
         process, self._process = self._process, None
@@ -70,3 +76,13 @@ class PortForward:
             process.kill()
         if process is not None:
             process.wait()
+        if self._reader is not None:
+            self._reader.join()
+            self._reader = None
+
+
+def close_all() -> None:
+    """End every forward there is; who is asked again begins again."""
+    for forward in _ALL:
+        forward.close()
+    _ALL.clear()

@@ -142,6 +142,10 @@ def test_prices_that_stop_are_told_with_the_pairs() -> None:
         ({"postgres": None}, ("False", "Creating")),
         ({"postgres": Workload("p", trouble="Pending: no volume")}, ("False", "NotReady")),
         ({"migration": JobState.RUNNING}, ("False", "Migrating")),
+        (
+            {"migration": JobState.RUNNING, "migration_trouble": "password refused"},
+            ("False", "MigrationFailing"),
+        ),
         ({"migration": JobState.FAILED}, ("False", "MigrationFailed")),
         ({"health": {0: make_health(NOW, store_up=False)}}, ("False", "NotReachable")),
         ({"health": {}}, ("True", "Running")),
@@ -150,6 +154,17 @@ def test_prices_that_stop_are_told_with_the_pairs() -> None:
 )
 def test_the_database_is_told_as_it_is(changes: dict[str, Any], expected: tuple[str, str]) -> None:
     assert said(tell(observe_running(DESIRED, **changes)), "PostgresReady") == expected
+
+
+def test_why_the_database_cannot_be_had_is_said_and_that_nothing_is_stored() -> None:
+    silent = make_health(NOW, store_up=False, store_problem="SQLSTATE 28P01: password")
+    status = tell(observe_running(DESIRED, health=dict.fromkeys(range(4), silent)))
+    assert said(status, "PostgresReady") == ("False", "NotReachable")
+    assert "(SQLSTATE 28P01: password)" in find(status, "PostgresReady")["message"]
+    assert said(status, "PricesFlowing") == ("False", "NotStored")
+    assert said(status, "NodesReady") == ("True", "Ready")
+    failing = observe_running(DESIRED, migration=JobState.RUNNING, migration_trouble="refused")
+    assert "(refused)" in find(tell(failing), "PostgresReady")["message"]
 
 
 def test_a_foreign_database_that_nobody_can_ask_for_is_unknown() -> None:

@@ -54,6 +54,7 @@ class StatusBoard:
         self._prices: dict[str, dict[str, Any]] = {}
         self._proven_round: int | None = None
         self._store_up: bool | None = None
+        self._store_problem: str | None = None
 
     def observe(self, note: Note) -> None:
         """Take one note."""
@@ -75,6 +76,7 @@ class StatusBoard:
                     }
             case NoteKind.STORE_UP | NoteKind.STORE_DOWN:
                 self._store_up = note.kind is NoteKind.STORE_UP
+                self._store_problem = None if self._store_up else note.reason[:PROBLEM_CHARS_MAX]
 
     def tell(self) -> dict[str, Any]:
         """Return the status as JSON values."""
@@ -103,7 +105,7 @@ class StatusBoard:
             "settledRound": (
                 min(price["round"] for price in prices) if len(prices) == len(pairs) else None
             ),
-            "database": {"reachable": self._store_up},
+            "database": {"reachable": self._store_up, "problem": self._store_problem},
         }
 
     def _find_role(self, newest: Document) -> str:

@@ -51,6 +51,8 @@ def make_migration(inputs: Inputs) -> Manifest:
             "args": ["migrate"],
             "env": [{"name": "GP_DATABASEURL_FILE", "value": f"{DATABASE_PATH}/url"}],
             "resources": RESOURCES,
+            # What it says at its end is what status tells people.
+            "terminationMessagePolicy": "FallbackToLogsOnError",
             "securityContext": make_container_security(),
             "volumeMounts": [
                 {"name": "database", "mountPath": DATABASE_PATH, "readOnly": True},

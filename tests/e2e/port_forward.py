@@ -14,7 +14,7 @@ _LINE: Final = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) -> ")
 _OPEN_S: Final = 30.0
 
 
-_ALL: Final[list["PortForward"]] = []
+_ALL: Final[list[PortForward]] = []
 
 
 class PortForward:

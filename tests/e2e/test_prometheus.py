@@ -36,6 +36,8 @@ BEGIN_LATE: Final = {
     "gossip_price_rejected_total",
     "gossip_price_ignored_total",
     "gossip_price_questions_unanswered_total",
+    "gossip_price_rounds_lost_total",
+    "gossip_price_signatures_withheld_total",
 }
 
 

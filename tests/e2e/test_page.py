@@ -40,7 +40,8 @@ async def test_a_browser_sees_the_price_flow_and_proves_it(standing: Network) ->
         await expect(page.locator("#price-facts time")).not_to_have_attribute("datetime", before)
         await expect(page.locator("#price-facts")).to_contain_text("stored")
         assert await read_round(page) > before
-        button = page.locator("[data-verify]").first
+        newest = await page.locator("[data-verify]").first.get_attribute("data-verify")
+        button = page.locator(f"[data-verify='{newest}']")  # which stays that of this price
         await button.click()
         await expect(button).to_have_text("Proven")
         FOLDER.mkdir(parents=True, exist_ok=True)

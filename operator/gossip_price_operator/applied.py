@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from gossip_price_operator.drift import holds
 from gossip_price_operator.inputs import Manifest
-from gossip_price_operator.names import FIELD_MANAGER, GROUP
+from gossip_price_operator.names import FIELD_MANAGER, GROUP, MANAGED_BY
 from gossip_price_operator.resources.metadata import compute_hash
 
 #: On everything that is applied: the hash of the manifest as it was rendered.
@@ -51,9 +51,14 @@ def is_drifted(wanted: Manifest, live: Mapping[str, Any], known_shape: str | Non
 
 
 def is_ours(live: Mapping[str, Any]) -> bool:
-    """Tell whether we ever wrote this object."""
-    managers = live.get("metadata", {}).get("managedFields") or ()
-    return any(entry.get("manager") == FIELD_MANAGER for entry in managers)
+    """Tell whether we ever wrote this object, or somebody put it there in our place.
+
+    A backup that is put back has lost who wrote what; its labels say whose it is.
+    """
+    metadata = live.get("metadata", {})
+    managers = metadata.get("managedFields") or ()
+    is_labelled = (metadata.get("labels") or {}).get(MANAGED_BY) == FIELD_MANAGER
+    return is_labelled or any(entry.get("manager") == FIELD_MANAGER for entry in managers)
 
 
 def _project(wanted: object, live: object) -> object:

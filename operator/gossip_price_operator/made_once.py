@@ -201,7 +201,7 @@ async def ensure_database(
                 f"Secret {name} is gone, but volume {name} is there and opens to its password"
                 " only; remedy: restore the Secret from a backup, or set a new password in the"
                 " database by hand and make the Secret with the keys username, password, database"
-                " and url",
+                f" and url, and the label {names.MANAGED_BY}={names.FIELD_MANAGER}",
             )
         elif may_create and trouble is None:
             made = make_postgres_secret(inputs, password=secrets.token_urlsafe(24))

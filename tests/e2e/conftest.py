@@ -28,14 +28,15 @@ _ORDER: Final = (
     "test_pairs",
     "test_page",
     "test_prometheus",
-    "test_compose",
     "test_outage",
     "test_strangers",
+    "test_joining",
     "test_survival",
     "test_new_image",
-    "test_going",
+    "test_leaving",
     "test_operator_upgrade",
     "test_drain",
+    "test_compose",
 )
 _CLUSTER = pytest.StashKey[Cluster]()
 _BEGAN: Final = time.monotonic()

@@ -1,4 +1,4 @@
-"""The live page of a node in the cluster, in a browser, through `kubectl port-forward`.
+"""Row 14: the live page of a node in the cluster, in a browser, through `kubectl port-forward`.
 
 And the network's conditions beside what its nodes say themselves of peers and prices.
 """

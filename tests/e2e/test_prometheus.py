@@ -1,4 +1,4 @@
-"""A real Prometheus on the host scrapes nodes and operator, as PodMonitors in the cluster say.
+"""Row 15: a real Prometheus on the host scrapes nodes and operator, as PodMonitors in the cluster say.
 
 The rules are those that operator and chart put there, the dashboard is the shipped one.
 """

@@ -143,6 +143,16 @@ async def test_a_password_is_never_made_anew_while_its_volume_is_there(
     told = await wait_condition(api, "Stalled", "True", "PasswordMissing")
     assert "volume eth-postgres" in told["message"]
     assert await api.find("secrets", "eth-postgres") is None
+    # A person sets a new one in the database, and says whose the Secret is.
+    host = f"eth-postgres.{api.namespace}.svc"
+    url = f"postgresql://gossip_price:new@{host}:5432/prices"
+    texts = {"username": "gossip_price", "password": "new", "database": "prices", "url": url}
+    labels = {"app.kubernetes.io/managed-by": "gossip-price-operator"}
+    made = {"metadata": {"name": "eth-postgres", "labels": labels}, "stringData": texts}
+    await api.create("secrets", made)
+    await wait_ready(cluster, api)
+    kept = await api.get("secrets", "eth-postgres")
+    assert base64.b64decode(kept["data"]["password"]) == b"new"
 
 
 async def test_lost_epochs_are_told_and_no_new_network_begins(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from gossip_price_operator.applied import add_applied_hash, compute_shape, must_apply
+import pytest
+
+from gossip_price_operator.applied import add_applied_hash, compute_shape, is_ours, must_apply
 
 WANTED = add_applied_hash(
     {
@@ -50,3 +52,20 @@ def test_who_insists_on_a_spelling_of_our_fields_gets_no_hot_loop() -> None:
     assert must_apply(WANTED, make_live(type="ExternalName", ports=[{"port": 8080}]), shape)
     # And a restarted operator, which does not know the shape, tries once.
     assert must_apply(WANTED, insisted, None)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({"managedFields": [{"manager": "gossip-price-operator"}]}, True),
+        ({"managedFields": [{"manager": "kubectl-create"}]}, False),
+        # Put back from a backup, or made by hand for us.
+        ({"labels": {"app.kubernetes.io/managed-by": "gossip-price-operator"}}, True),
+        ({"labels": {"app.kubernetes.io/managed-by": "Helm"}}, False),
+        ({}, False),
+    ],
+)
+def test_ours_is_what_we_wrote_or_what_is_labelled_so(
+    metadata: dict[str, Any], expected: bool
+) -> None:
+    assert is_ours({"metadata": metadata}) is expected

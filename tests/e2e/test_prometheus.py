@@ -1,6 +1,6 @@
-"""Row 15: a real Prometheus on the host scrapes nodes and operator, as PodMonitors in the cluster say.
+"""Row 15: a real Prometheus on the host scrapes nodes and operator, as their PodMonitors say.
 
-The rules are those that operator and chart put there, the dashboard is the shipped one.
+The rules are those that operator and chart put into the cluster, the dashboard is the shipped one.
 """
 
 from __future__ import annotations

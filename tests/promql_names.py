@@ -10,10 +10,14 @@ import promql_parser
 
 @dataclass
 class Named:
-    """Metric names with the labels that their selectors match, and labels that are grouped by."""
+    """Metric names with the labels that their selectors match, and labels that are grouped by.
+
+    `selectors` are the selectors as they are written.
+    """
 
     metrics: dict[str, set[str]] = field(default_factory=dict)
     grouped: set[str] = field(default_factory=set)
+    selectors: set[str] = field(default_factory=set)
 
 
 def find_names(expr: str) -> Named:
@@ -26,6 +30,7 @@ def find_names(expr: str) -> Named:
                 assert node.name, f"a selector without a name in {expr}"
                 matched = {matcher.name for matcher in node.matchers.matchers}
                 named.metrics.setdefault(node.name, set()).update(matched)
+                named.selectors.add(str(node))
             case "AggregateExpr" if node.modifier is not None:
                 named.grouped.update(node.modifier.labels)
             case "BinaryExpr" if node.modifier is not None:

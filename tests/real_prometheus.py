@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,10 @@ ROOT = Path(__file__).parents[1]
 JOB = "network"
 #: Enough scrapes for a rate over the shortest window.
 SCRAPE_S = 2
+#: For those who have no Prometheus operator.
+SHIPPED_RULES = tuple(sorted((ROOT / "deploy").glob("rules-*.yaml")))
+
+Labels = Mapping[str, str]
 
 
 class Prometheus:
@@ -62,16 +66,26 @@ class Prometheus:
 
 
 @contextmanager
-def run_prometheus(targets: Sequence[str], port: int) -> Iterator[Prometheus]:
-    """Run a Prometheus on `port` that scrapes these host:port as one network."""
+def run_prometheus(
+    targets: Mapping[str, Labels], port: int, rules: Sequence[Path] = SHIPPED_RULES
+) -> Iterator[Prometheus]:
+    """Run a Prometheus on `port` that scrapes these host:port, each with labels of its own."""
     path = os.pathsep.join((str(ROOT / ".venv" / "prometheus"), os.environ.get("PATH", "")))
     program = shutil.which("prometheus", path=path)
     assert program, "prometheus is missing; scripts/check-test-tools brings it"
     with tempfile.TemporaryDirectory() as folder:
         config = {
             "global": {"scrape_interval": f"{SCRAPE_S}s", "evaluation_interval": f"{SCRAPE_S}s"},
-            "rule_files": [str(file) for file in sorted((ROOT / "deploy").glob("rules-*.yaml"))],
-            "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": list(targets)}]}],
+            "rule_files": [str(file) for file in rules],
+            "scrape_configs": [
+                {
+                    "job_name": JOB,
+                    "static_configs": [
+                        {"targets": [target], "labels": dict(labels)}
+                        for target, labels in targets.items()
+                    ],
+                }
+            ],
         }
         file = Path(folder) / "prometheus.yml"
         file.write_text(yaml.safe_dump(config))
@@ -97,15 +111,16 @@ def run_prometheus(targets: Sequence[str], port: int) -> Iterator[Prometheus]:
             process.wait(30)
 
 
-def fill_variables(query: str) -> str:
+def fill_variables(query: str, job: str = JOB) -> str:
     """Return a query of the dashboard as Grafana sends it."""
-    return re.sub(r"\$\w+(?=\])", "1m", query.replace("$job", JOB))
+    return re.sub(r"\$\w+(?=\])", "1m", query.replace("$job", job))
 
 
 if __name__ == "__main__":
     from gossip_price.dashboard import list_queries
 
-    with run_prometheus([f"127.0.0.1:{port}" for port in sys.argv[1:]], 19090) as prometheus:
+    nodes: dict[str, Labels] = {f"127.0.0.1:{port}": {} for port in sys.argv[1:]}
+    with run_prometheus(nodes, 19090) as prometheus:
         time.sleep(60)
         for target in prometheus.list_targets():
             print(f"{target['health']:8} {target['scrapeUrl']} {target['lastError']}")

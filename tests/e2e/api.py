@@ -26,6 +26,8 @@ _GROUPS: Final[Mapping[str, str]] = {
     "poddisruptionbudgets": "apis/policy/v1",
     "customresourcedefinitions": "apis/apiextensions.k8s.io/v1",
     "leases": "apis/coordination.k8s.io/v1",
+    "podmonitors": "apis/monitoring.coreos.com/v1",
+    "prometheusrules": "apis/monitoring.coreos.com/v1",
 }
 _REQUEST_S: Final = 30
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from e2e import artefacts, images, measured, port_forward, price_feed
+from e2e import artefacts, images, measured, monitoring, port_forward, price_feed
 from e2e.cluster import Cluster, open_cluster
 from e2e.external_postgres import PASSWORD, ExternalPostgres, make_external_network
 from e2e.network import Network, make_network
@@ -26,6 +26,8 @@ _ORDER: Final = (
     "test_pod_security",
     "test_network_policies",
     "test_pairs",
+    "test_page",
+    "test_prometheus",
     "test_outage",
     "test_strangers",
     "test_joining",
@@ -70,6 +72,7 @@ def release(cluster: Cluster) -> Release:
     release = Release(cluster)
     if release.is_installed:  # in a cluster that was kept
         release.uninstall()
+    monitoring.make_kinds(cluster)  # as where the Prometheus operator runs, before anybody looks
     release.install()
     return release
 

@@ -17,6 +17,7 @@ from helm import (
     CASES,
     CHART,
     GOLDEN,
+    MONITORING,
     helm,
     read,
     render,
@@ -119,6 +120,37 @@ def test_the_dashboard_reaches_grafana_as_it_ships() -> None:
     found = find(read(render("--set", "monitoring.dashboard=true")), "ConfigMap", "-dashboard")
     shipped = json.loads((ROOT / "deploy" / "dashboard.json").read_text())
     assert json.loads(found["data"]["gossip-price.json"]) == shipped
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+    own = (
+        'monitoring={"dashboard":true,"dashboardLabels":{"grafana_dashboard":null,"board":"ours"}}'
+    )
+    labels = find(read(render("--set-json", own)), "ConfigMap", "-dashboard")["metadata"]["labels"]
+    assert labels["board"] == "ours"
+    assert "grafana_dashboard" not in labels
+    assert not [one for one in read(render()) if one["metadata"]["name"].endswith("-dashboard")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("PodMonitor", "podMonitor"), ("PrometheusRule", "rules")]
+)
+def test_monitoring_is_made_where_its_kind_is_known_and_it_is_wanted(kind: str, value: str) -> None:
+    known = ("--api-versions", f"{MONITORING}/{kind}")
+
+    def make(*arguments: str) -> set[str]:
+        made = {manifest["kind"] for manifest in read(render(*arguments))}
+        return made & {"PodMonitor", "PrometheusRule"}
+
+    assert make() == set()
+    assert make(*known) == {kind}
+    assert make(*known, "--set", f"monitoring.{value}=false") == set()
+
+
+def test_the_operators_rules_are_those_that_ship_with_pages_where_one_serves_them() -> None:
+    pages = "https://docs.example/runbooks"
+    known = ("--api-versions", f"{MONITORING}/PrometheusRule")
+    made = find(read(render(*known, "--set", f"operator.runbooks={pages}")), "PrometheusRule")
+    shipped = (ROOT / "deploy" / "rules-operator.yaml").read_text()
+    assert made["spec"] == yaml.safe_load(shipped.replace("docs/runbooks", pages))
 
 
 async def test_the_two_commands_that_the_notes_give_can_be_copied(

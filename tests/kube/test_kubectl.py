@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from kube_api import Api
@@ -35,11 +36,17 @@ async def test_get_and_describe_tell_how_a_network_is_and_since_when(
 async def test_what_the_readme_applies_becomes_a_network_that_is_ready(
     cluster: Cluster, api: Api, kubelet: Kubelet, operator: Operator
 ) -> None:
-    lines = [line.split() for line in (ROOT / "README.md").read_text().splitlines()]
-    commands = [words for words in lines if words[:3] == ["kubectl", "apply", "-f"]]
-    assert [words[3] for words in commands] == ["crds/", "examples/network.yaml"]
-    await cluster.kubectl("apply", "-f", str(ROOT / commands[0][3]))
-    await cluster.kubectl("apply", "-n", api.namespace, "-f", str(ROOT / commands[1][3]))
+    readme = (ROOT / "README.md").read_text()
+    commands = re.findall(r"kubectl (apply (?:--server-side )?-f [\w/.-]+\.yaml)", readme)
+    assert sorted(commands) == [
+        "apply --server-side -f deploy/gossip-price.yaml",
+        "apply -f examples/network.yaml",
+    ]
+    for command in sorted(commands):
+        *options, file = command.split()
+        # The first names its own namespace, and what is there no kubelet starts.
+        where = () if "deploy/" in file else ("-n", api.namespace)
+        await cluster.kubectl(*options, str(ROOT / file), *where)
     network = await wait_ready(cluster, api, "eth-usd")
     assert network["status"]["readyNodes"] == 4
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +13,8 @@ from e2e.compose_file import Composed, composed, read_compose
 from e2e.programs import REMEDIES, ROOT, attempt, run
 from e2e.waiting import eventually
 
-PROJECT = "gossip-price-compose-test"
+#: Two suites on one engine do not end each other.
+PROJECT = f"gossip-price-compose-{os.getpid()}"
 IMAGE = "gossip-price.test/node:compose"
 NODES = ("node-1", "node-2", "node-3", "node-4")
 PROGRAMS = (*NODES, "bootstrap")

@@ -27,7 +27,8 @@ CHART = ROOT / "charts" / "gossip-price"
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 #: Values that are Kubernetes' own, which checks them.
-OPEN = ("resources", "podSecurityContext", "securityContext", "affinity", "network.spec")
+OPEN = ("resources", "podSecurityContext", "securityContext", "affinity", "network.spec",
+        "monitoring.dashboardLabels")  # fmt: skip
 
 
 def walk(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

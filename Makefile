@@ -4,7 +4,7 @@
 # PYTHON=… names the interpreter that .venv is made with (3.11 to 3.13).
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kube faults sim mutants lint bench bench-catchup docs manifests clean
+.PHONY: help run test test-kube faults sim mutants lint bench bench-catchup bench-operator docs manifests clean
 .DELETE_ON_ERROR:
 
 ARGS ?=
@@ -15,7 +15,7 @@ export PYTHON
 CRD := crds/pricenetworks.gossip-price.io.yaml
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/.ready ## run a whole network here: bootstrap, 4 nodes, Postgres (Ctrl-C ends it)
 	@exec .venv/bin/gossip-price up $(ARGS)
@@ -47,6 +47,9 @@ bench: .venv/.ready ## what a real network costs for each stored price
 
 bench-catchup: .venv/.ready ## what catching up costs, in questions and bytes
 	@exec .venv/bin/python benchmarks/catchup.py
+
+bench-operator: .venv/.ready ## how the operator bears many networks (needs KUBEBUILDER_ASSETS)
+	@exec .venv/bin/python benchmarks/operator/size.py $(ARGS)
 
 docs: .venv/.ready ## write the pages that are made from the code
 	.venv/bin/python -m gossip_price.settings_page docs/configuration.md

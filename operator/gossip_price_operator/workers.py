@@ -14,15 +14,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from gossip_price_operator.applying import Memory
 from gossip_price_operator.kube import ConflictError, KubeError
-from gossip_price_operator.reconcile import Memory, Outcome
+from gossip_price_operator.reconcile import Outcome
 
 log = logging.getLogger(__name__)
 
 #: A whole look, API and nodes together; one that hangs longer is given up and begun anew.
 LOOK_DEADLINE_S: Final = 120.0
-#: Looks under way at once, of all networks together: the API server's patience, and memory.
-LOOKS_MAX: Final = 16
+#: Looks under way at once, of all networks together; most of them wait: for a turn to read and to
+#: write (reconcile.TURNS), or for nodes that do not answer.
+LOOKS_MAX: Final = 32
 #: Events come in flocks: a changed Deployment changes three times in a moment.
 GATHER_S: Final = 0.1
 BACKOFF_FIRST_S: Final = 0.5

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
+from gossip_price_operator.applying import Memory
 from gossip_price_operator.kube import KubeError
-from gossip_price_operator.reconcile import Memory, Outcome
+from gossip_price_operator.reconcile import Outcome
 from gossip_price_operator.workers import LOOK_DEADLINE_S, Pace, Workers
 
 PACE = Pace(settled_s=3_600, moving_s=3_600)

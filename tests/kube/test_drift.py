@@ -253,6 +253,6 @@ async def test_who_undoes_what_we_apply_gets_no_hot_loop_and_is_told(
     await stop_task(insisting)
 
     async def is_ours_again() -> bool:
-        return select(await api.get("services", "eth-nodes"), theirs) != theirs
+        return bool(select(await api.get("services", "eth-nodes"), theirs) != theirs)
 
     await eventually("it is put back once nobody insists", is_ours_again)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
@@ -57,7 +58,7 @@ class PlayedNode:
 
     def __init__(self, fleet: Fleet, network: Network, secret: Object) -> None:
         number = next(_NUMBERS)
-        self.address = f"127.{64 + number // 62_500}.{number // 250 % 250}.{1 + number % 250}"
+        self.address = f"127.{64 + os.getpid() % 190}.{number // 250}.{1 + number % 250}"
         identity = read_identity(secret)
         self.peer_id = identity.peer_id
         self.is_running = False

@@ -16,6 +16,7 @@ import asyncio
 import json
 import math
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -427,6 +428,8 @@ def main() -> None:
         "--environ", action="append", default=[], help="NAME=VALUE for the operator"
     )
     options = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):  # what runs is ended, however this one ends
+        signal.signal(number, signal.default_int_handler)
     columns = []
     for size in map(int, options.sizes.split(",")):
         with (

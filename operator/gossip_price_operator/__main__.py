@@ -9,6 +9,7 @@ import random
 import signal
 import sys
 import threading
+from functools import partial
 from typing import Final
 
 import aiohttp
@@ -113,8 +114,8 @@ async def _watch(settings: Settings, workers: Workers) -> None:
     """
     loop = asyncio.get_running_loop()
 
-    def mark(namespace: str, name: str) -> None:
-        loop.call_soon_threadsafe(workers.mark, namespace, name)
+    def mark(namespace: str, name: str, is_news: bool) -> None:
+        loop.call_soon_threadsafe(partial(workers.mark, namespace, name, is_news=is_news))
 
     pause_s = _PAUSE_FIRST_S
     while True:

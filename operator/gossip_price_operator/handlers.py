@@ -22,8 +22,8 @@ from gossip_price_operator.names import (
     VERSION,
 )
 
-Mark = Callable[[str, str], None]
-"""Called with the namespace and name of a network that may have changed."""
+Mark = Callable[[str, str, bool], None]
+"""Called with the namespace and name of a network that may have changed, and whether just now."""
 
 #: A watch that is silent so long is opened anew; the server sends bookmarks every minute.
 _SILENT_S: Final = 70.0
@@ -42,9 +42,22 @@ def make_registry(mark: Mark) -> kopf.OperatorRegistry:
     async def login(**given: Any) -> Any:
         return kopf.login_with_service_account(**given) or kopf.login_with_kubeconfig(**given)
 
+    generations: dict[str, Any] = {}
+
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
-    async def note_network(namespace: str | None, name: str | None, **_: Any) -> None:
-        mark(namespace or "", name or "")
+    async def note_network(
+        type: str | None,  # noqa: A002 - kopf's name for it
+        uid: str | None,
+        meta: Mapping[str, Any],
+        **given: Any,
+    ) -> None:
+        # Of a status we are the only writer, and what we have just told is no reason to look.
+        is_told = type == "MODIFIED" and generations.get(uid or "") == meta.get("generation")
+        generations[uid or ""] = meta.get("generation")
+        if type == "DELETED":
+            generations.pop(uid or "", None)
+        if not is_told:
+            mark(given["namespace"] or "", given["name"] or "", type is not None)
 
     for kind in OWN_KINDS:
         _watch_children(registry, kind, mark)
@@ -53,9 +66,14 @@ def make_registry(mark: Mark) -> kopf.OperatorRegistry:
 
 def _watch_children(registry: kopf.OperatorRegistry, kind: Kind, mark: Mark) -> None:
     @kopf.on.event(kind.api_version, kind.plural, registry=registry, id=f"note-{kind.plural}")
-    async def note_child(namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
+    async def note_child(
+        type: str | None,  # noqa: A002 - kopf's name for it
+        namespace: str | None,
+        labels: Mapping[str, str],
+        **_: Any,
+    ) -> None:
         if INSTANCE in labels:
-            mark(namespace or "", labels[INSTANCE])
+            mark(namespace or "", labels[INSTANCE], type is not None)
 
 
 def configure(settings: kopf.OperatorSettings, *, all_namespaces: bool) -> None:

@@ -37,6 +37,7 @@ from gossip_price_operator.resources.migration import get_migration_name, make_m
 from gossip_price_operator.resources.network_file import FILE_KEY, read_network_file
 from gossip_price_operator.resources.node import make_node
 from gossip_price_operator.status import View, compute_status
+from gossip_price_operator.turns import Turn
 from gossip_price_operator.workloads import (
     find_addresses,
     get_labels,
@@ -47,8 +48,6 @@ from gossip_price_operator.workloads import (
 
 log = logging.getLogger(__name__)
 
-#: Networks whose objects are read or applied at once: what memory a thousand networks take.
-TURNS: Final = 4
 #: How long we believe what kinds a cluster knows.
 _CAPABILITIES_S: Final = 300.0
 #: Never deleted by us: keys, passwords, journals and data go with their owner or by hand.
@@ -100,10 +99,9 @@ class Reconciler:
         self._ip_family = ip_family
         self._wall_s = wall_s
         self._capabilities: tuple[float, Capabilities] | None = None
-        self._turns = asyncio.Semaphore(TURNS)
 
-    async def reconcile(self, namespace: str, name: str, memory: Memory) -> Outcome:
-        """Look at the network once and do what is to be done now. Raises KubeError."""
+    async def reconcile(self, namespace: str, name: str, memory: Memory, turn: Turn) -> Outcome:
+        """Look at the network once, in its turn, and do what is to be done. Raises KubeError."""
         resource = await self._kube.get(k.NETWORK, namespace, name)
         if resource is None or resource["metadata"].get("deletionTimestamp"):
             # The garbage collector removes what has us as its owner; the rest is to be kept.
@@ -113,13 +111,11 @@ class Reconciler:
         except SpecError as error:
             await self._tell_unreadable(resource, error)
             return Outcome(exists=True, is_settled=True)
-        async with self._turns:
-            look = await self._gather(resource, network, memory)
-            identities = await self._ensure_secrets(look)
-        # Without a turn: who waits for a silent node holds up no other network.
-        health = await self._health.ask(find_addresses(look.gathered.pods))
-        async with self._turns:
-            return await self._act(look, identities, health)
+        look = await self._gather(resource, network, memory)
+        identities = await self._ensure_secrets(look)
+        async with turn.lend():  # a silent node holds up its own network alone
+            health = await self._health.ask(find_addresses(look.gathered.pods))
+        return await self._act(look, identities, health)
 
     async def _act(
         self, look: _Look, identities: Identities, health: Mapping[int, NodeHealth]

@@ -10,36 +10,39 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from gossip_price_operator.applying import Memory
 from gossip_price_operator.kube import ConflictError, KubeError
 from gossip_price_operator.reconcile import Outcome
+from gossip_price_operator.turns import Network, Turn, Turns
 
 log = logging.getLogger(__name__)
 
 #: A whole look, API and nodes together; one that hangs longer is given up and begun anew.
 LOOK_DEADLINE_S: Final = 120.0
-#: Looks under way at once, of all networks together; most of them wait: for a turn to read and to
-#: write (reconcile.TURNS), or for nodes that do not answer.
-LOOKS_MAX: Final = 32
+#: Looks that read or write at once. Each holds a network's objects, half a megabyte as values.
+TURNS: Final = 4
+#: Looks that wait for nodes at once: a machine that died may have had nodes of many networks.
+LENT_MAX: Final = 32
 #: Events come in flocks: a changed Deployment changes three times in a moment.
 GATHER_S: Final = 0.1
 BACKOFF_FIRST_S: Final = 0.5
 BACKOFF_MAX_S: Final = 60.0
 _JITTER: Final = 0.2
+#: What is on its way and does not move is looked at ever less often, to the pace of those at rest.
+_SLACKEN: Final = 1.5
 
-Network = tuple[str, str]
-"""Namespace and name."""
-
-Look = Callable[[str, str, Memory], Awaitable[Outcome]]
+Look = Callable[[str, str, Memory, Turn], Awaitable[Outcome]]
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How often to look when nothing was marked: `settled_s` at rest, `moving_s` on the way."""
+    """How often to look when nothing was marked: `settled_s` at rest, `moving_s` on the way.
+
+    On the way that is the first pause; where nothing happens, each is half as long again.
+    """
 
     settled_s: float = 60.0
     moving_s: float = 5.0
@@ -52,16 +55,22 @@ class Workers:
         self._look = look
         self._pace = pace
         self._dice = dice
-        self._turns = asyncio.Semaphore(LOOKS_MAX)
+        self._news: set[Network] = set()
+        self._turns = Turns(TURNS, LENT_MAX, self._news.__contains__)
         self._dirty: dict[Network, asyncio.Event] = {}
         self._tasks: dict[Network, asyncio.Task[None]] = {}
         self._is_active = False
         #: Since when each look is under way, by the loop's time; for the liveness probe.
         self._started_s: dict[Network, float] = {}
 
-    def mark(self, namespace: str, name: str) -> None:
-        """Say that a network may have changed; it is looked at soon, or once we are active."""
+    def mark(self, namespace: str, name: str, *, is_news: bool = True) -> None:
+        """Say that a network may have changed; it is looked at soon, or once we are active.
+
+        What happened just now is news, and comes before what is only seen for the first time.
+        """
         network = (namespace, name)
+        if is_news:
+            self._news.add(network)
         self._dirty.setdefault(network, asyncio.Event()).set()
         if self._is_active and network not in self._tasks:
             self._tasks[network] = asyncio.create_task(self._work(network), name=f"{network}")
@@ -70,7 +79,7 @@ class Workers:
         """Become active: look at every network that is known."""
         self._is_active = True
         for namespace, name in list(self._dirty):
-            self.mark(namespace, name)
+            self.mark(namespace, name, is_news=False)
 
     async def stop(self) -> None:
         """Become passive: end every look at once. What is marked stays known."""
@@ -90,10 +99,9 @@ class Workers:
         return None
 
     async def _work(self, network: Network) -> None:
-        memory, failures = Memory(), 0
+        memory, failures, unmoved = Memory(), 0, 0
         dirty = self._dirty[network]
         while True:
-            dirty.clear()
             try:
                 outcome = await self._look_once(network, memory)
             except KubeError as error:
@@ -114,24 +122,33 @@ class Workers:
                     continue
                 del self._dirty[network], self._tasks[network]
                 return
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._compute_pause(outcome)):
+            try:
+                async with asyncio.timeout(self._compute_pause(outcome, unmoved)):
                     await dirty.wait()
+                unmoved = 0
                 await asyncio.sleep(GATHER_S)
+            except TimeoutError:
+                unmoved += 1
 
     async def _look_once(self, network: Network, memory: Memory) -> Outcome:
-        async with self._turns:
+        async with self._turns.take(network) as turn:
+            dirty = self._dirty[network]
+            dirty.clear()
             self._started_s[network] = asyncio.get_running_loop().time()
             try:
                 async with asyncio.timeout(LOOK_DEADLINE_S):
-                    return await self._look(*network, memory)
+                    return await self._look(*network, memory, turn)
             except TimeoutError as error:
                 raise KubeError("/".join(network), 0, "the look took too long") from error
             finally:
                 self._started_s.pop(network, None)
+                if not dirty.is_set():
+                    self._news.discard(network)
 
-    def _compute_pause(self, outcome: Outcome) -> float:
-        usual_s = self._pace.settled_s if outcome.is_settled else self._pace.moving_s
+    def _compute_pause(self, outcome: Outcome, unmoved: int) -> float:
+        usual_s = self._pace.settled_s
+        if not outcome.is_settled:
+            usual_s = min(usual_s, self._pace.moving_s * _SLACKEN ** min(unmoved, 20))
         pause_s = min(usual_s, outcome.recheck_s if outcome.recheck_s is not None else usual_s)
         return max(GATHER_S, pause_s) * (1 + _JITTER * self._dice())
 

@@ -114,7 +114,7 @@ class Proxy:
             body = await answer.read()
         if fault is not None:
             return self._fail(request, fault)
-        if ask.is_write:
+        if ask.is_write and answer.status < 300:
             self.after_write(ask)
         kept = {
             key: value

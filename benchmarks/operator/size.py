@@ -34,7 +34,7 @@ sys.path[:0] = [str(Path(__file__).parents[2] / "tests")]
 from fleet import Fleet, Network, watch
 from gossip_price_operator.kube import NETWORK
 from kube_api import Api, Object, get_condition
-from kube_cluster import WRITES, Cluster, run_cluster
+from kube_cluster import WRITES, Cluster, find_assets, run_cluster
 from kube_networks import make_network
 from kube_operator import Operator
 
@@ -212,15 +212,21 @@ class Bench:
 
     async def _measure(self, fleet: Fleet) -> None:
         await self._start()
-        await self._make_all()
-        await self._rest()
+        self._tell(await self._make_all())
+        self._tell(await self._rest())
         for name, change in (
             ("node down", self._take_down),
             ("node up", self._bring_up),
             ("spec change", self._change_spec),
         ):
-            await self._change(name, fleet, change)
-        await self._restart()
+            self._tell(await self._change(name, fleet, change))
+        self._tell(await self._restart())
+
+    def _tell(self, figures: Figures) -> None:
+        """Keep what a phase found, and say it at once: a large size takes its time."""
+        self.figures |= figures
+        for name, value in figures.items():
+            print(f"\r{name}: {value}", file=sys.stderr, flush=True)
 
     async def _start(self) -> None:
         # As it is deployed: the operator's own defaults, and all namespaces.
@@ -231,7 +237,7 @@ class Bench:
         await self.operator.start(GPO_NAMESPACES="", **given)
         await self.operator.wait_alive()
 
-    async def _make_all(self) -> None:
+    async def _make_all(self) -> Figures:
         """Make all networks at once, and wait until each is at rest."""
         self.audit.read()
         self.process.begin()
@@ -264,7 +270,7 @@ class Bench:
             if verb in WRITES and resource not in ("events", "leases", "pricenetworks")
             for name in (f"{resource}/{name}",)
         }
-        self.figures |= {
+        return {
             "made, all at once": f"{took_s:.0f} s, {self.size / took_s:.1f} networks a second",
             "objects of a network": f"{len(made) / self.size:.1f}",
             "writes for each object": f"{writes['objects'] / len(made):.2f}",
@@ -275,7 +281,7 @@ class Bench:
             "RSS peak while they are made": f"{self.process.get_peak_mib():.0f} MiB",
         }
 
-    async def _rest(self) -> None:
+    async def _rest(self) -> Figures:
         """Nobody changes anything: what is written?"""
         self.audit.read()
         self.process.begin()
@@ -285,7 +291,7 @@ class Bench:
         lease = writes.pop("lease", 0)
         looks = count_looks(asked)
         name = f"idle for {self.options.seconds:.0f} s: writes"
-        self.figures |= {
+        return {
             name: f"{writes.total()} (and {lease} of the Lease)",
             "idle: looks, requests a look": (
                 f"{looks}, {(asked.total() - lease * 2) / max(1, looks):.1f}"
@@ -296,7 +302,7 @@ class Bench:
 
     async def _change(
         self, name: str, fleet: Fleet, change: Callable[[Fleet, Api, Network], Any]
-    ) -> None:
+    ) -> Figures:
         """Change one network after another, at a steady rate, and time each."""
         keys = sorted(self.seen.networks)
         step = max(1, len(keys) // self.options.changes)
@@ -317,7 +323,7 @@ class Bench:
         asked = self.audit.read()
         await self._wait_quiet(asked)
         writes = count_writes(asked)
-        self.figures |= {
+        return {
             f"{name}: p50 / p99 / max": " / ".join(
                 f"{1000 * get_quantile(waits_s, part):.0f}" for part in (0.5, 0.99, 1)
             )
@@ -355,7 +361,7 @@ class Bench:
         await api.change("pricenetworks", key[1], {"spec": {"access": {"extraEgress": [rule]}}})
         return await told
 
-    async def _restart(self) -> None:
+    async def _restart(self) -> Figures:
         """Another operator begins where this one ended: it reads everything."""
         await self.operator.stop()
         self.audit.read()
@@ -372,7 +378,7 @@ class Bench:
             self._say(f"{len(looked)} of {self.size} networks looked at by the next operator")
         took_s = time.monotonic() - began_s
         writes.pop("lease", None)
-        self.figures |= {
+        return {
             "restart: until each was looked at": f"{took_s:.0f} s",
             "restart: writes": f"{writes.total()}",
             "restart: RSS peak": f"{self.process.get_peak_mib():.0f} MiB",
@@ -430,6 +436,10 @@ def main() -> None:
     options = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):  # what runs is ended, however this one ends
         signal.signal(number, signal.default_int_handler)
+    try:
+        find_assets()
+    except AssertionError as error:
+        sys.exit(f"bench-operator: {error}")
     columns = []
     for size in map(int, options.sizes.split(",")):
         with (

@@ -21,7 +21,8 @@ run: .venv/.ready ## run a whole network here: bootstrap, 4 nodes, Postgres (Ctr
 	@exec .venv/bin/gossip-price up $(ARGS)
 
 test: .venv/.ready ## every test that needs no cluster
-	@exec .venv/bin/python -m pytest $(ARGS)
+	@scripts/check-test-tools
+	@exec .venv/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
 faults: .venv/.ready ## real processes, libp2p and Postgres through bad days (root; 10 minutes)
 	@scripts/check-fault-tools
@@ -53,10 +54,14 @@ bench-operator: .venv/.ready ## how the operator bears many networks (needs KUBE
 
 docs: .venv/.ready ## write the pages that are made from the code
 	.venv/bin/python -m gossip_price.settings_page docs/configuration.md
+	.venv/bin/python scripts/metrics_page.py docs/metrics.md
 
-manifests: .venv/.ready ## write the CRD, made from the classes that read a PriceNetwork
+manifests: .venv/.ready ## write what ships from code: the CRD, alerts, the dashboard
 	.venv/bin/python -m gossip_price_operator.crd >$(CRD).new
 	mv $(CRD).new $(CRD)
+	.venv/bin/python -m gossip_price_operator.rule_files deploy
+	.venv/bin/python -m gossip_price.dashboard >deploy/dashboard.json.new
+	mv deploy/dashboard.json.new deploy/dashboard.json
 
 clean: ## remove .venv and caches (not data/: that holds your network's keys and prices)
 	rm -rf .venv build dist *.egg-info node/*.egg-info operator/*.egg-info

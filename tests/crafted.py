@@ -11,6 +11,7 @@ import msgspec
 
 from gossip_price import crypto
 from gossip_price.core.rounds import order_proposers, order_writers
+from gossip_price.core.testimony import encode_heard
 from gossip_price.core.types import Entry
 from gossip_price.core.wire import WIRE_VERSION, Envelope, Heartbeat, Receipt, decode, encode
 from networks import PAIR, SampleNetwork
@@ -64,15 +65,33 @@ def make_heartbeat(
     sequence: int = 1,
     store: bytes = STORE,
     epoch: bytes | None = None,
+    clock_ms: int = 0,
+    connected: bytes = b"",
+    heard: bytes | None = None,
+    observed: bytes = b"",
     open_: bytes = b"",
     roots: bytes = b"",
     signer: int | None = None,
 ) -> Heartbeat:
-    """Return member `member`'s heartbeat; `signer` is whose key it has, if another's."""
+    """Return member `member`'s heartbeat; `signer` is whose key it has, if another's.
+
+    `heard`: nothing of anybody, if left out.
+    """
     document = network.document
-    address = document.addresses[member]
     beat = Heartbeat(
-        address, boot, sequence, epoch or document.hash, 0, store, "t", open_, roots, _UNSIGNED
+        document.addresses[member],
+        boot,
+        sequence,
+        epoch or document.hash,
+        clock_ms,
+        store,
+        "t",
+        connected,
+        encode_heard([0] * len(document.members)) if heard is None else heard,
+        observed,
+        open_,
+        roots,
+        _UNSIGNED,
     )
     secret = network.signing_secrets[member if signer is None else signer]
     signature = crypto.sign(secret, beat.compute_digest(document.separator))

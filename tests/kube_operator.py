@@ -87,6 +87,13 @@ class Operator:
                 return (await client.get(f"http://127.0.0.1:{self.port}{path}")).status_code
         return 0
 
+    async def read_metrics(self) -> dict[str, float]:
+        """Return the value of each series, by its name and labels as they are written."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            text = (await client.get(f"http://127.0.0.1:{self.port}/metrics")).text
+        lines = (line for line in text.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
     async def wait_alive(self) -> None:
         async def is_alive() -> bool:
             assert not self.has_ended, self.log.read_text()

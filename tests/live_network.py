@@ -54,7 +54,7 @@ def find_free_ports(count: int) -> int:
     """
     return next(
         first
-        for first in range(15_000 + os.getpid() % 3_000, 20_000 - count, count)
+        for first in range(15_000 + os.getpid() * 40 % 4_800, 20_000 - count, count)
         if all(is_free(first + number) for number in range(count))
     )
 
@@ -162,6 +162,20 @@ class LiveNetwork:
             f"start of node {index}",
         )
         return str(found["address"])
+
+    def wait_until_healthy(self) -> Any:
+        """Return what `gossip-price status` says of the first node as soon as all is well."""
+        end = time.monotonic() + DEADLINE_S
+        url = f"http://127.0.0.1:{self.port + 1}"
+        while True:
+            asked = run_command("status", "--url", url, "--json")
+            told = json.loads(asked.stdout)
+            assert (asked.returncode == 0) == (told["health"] == "healthy"), asked.stderr
+            if asked.returncode == 0:
+                return told
+            if time.monotonic() > end:
+                raise AssertionError(f"not healthy within {DEADLINE_S:.0f} s: {told['reasons']}")
+            self.process_wait(1)
 
     def restarted_after(self, mark: int, node: str) -> int:
         """Return the number of the first event at which `node` listens again after `mark`."""

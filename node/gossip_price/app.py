@@ -9,38 +9,52 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
+from starlette.routing import BaseRoute
 
 from gossip_price import __version__
 from gossip_price.adapters.clock import SystemClock
-from gossip_price.adapters.http import HttpServer, make_status_routes
+from gossip_price.adapters.health import BootstrapHealth, NodeHealth
+from gossip_price.adapters.http import Health, HttpServer
 from gossip_price.adapters.journal import SqliteJournal
 from gossip_price.adapters.keyfiles import read_key
 from gossip_price.adapters.libp2p import LibP2pConfig, LibP2pTransport
 from gossip_price.adapters.logs import NoteLogger
-from gossip_price.adapters.metrics import NodeMetrics, make_registry
+from gossip_price.adapters.metrics import (
+    BacklogCollector,
+    HealthCollector,
+    JournalCollector,
+    MembersCollector,
+    NodeMetrics,
+    SourceCollector,
+    TermsCollector,
+    TransportCollector,
+    make_registry,
+)
 from gossip_price.adapters.network_file import NetworkWatch, read_network
 from gossip_price.adapters.postgres.store import PostgresStore
 from gossip_price.adapters.signer import LocalSigner
 from gossip_price.adapters.sources import HttpPriceSource
-from gossip_price.adapters.status import Self, StatusBoard
+from gossip_price.adapters.status import Self
 from gossip_price.core.events import NetworkChanged
 from gossip_price.core.machine import Machine
 from gossip_price.core.wire import is_well_formed
 from gossip_price.engine import Engine, Turns, watch_store
 from gossip_price.network.admission import find_roles, get_admitted
-from gossip_price.network.document import NetworkFile
+from gossip_price.network.document import Document, NetworkFile
 from gossip_price.network.epochs import EpochChain
 from gossip_price.network.keys import compute_peer_id, format_address
 from gossip_price.network.problems import Problem
 from gossip_price.network.spec_parts import Access
 from gossip_price.ports import JournalError, StoreUnavailableError
 from gossip_price.settings import Settings, SettingsError, check_against
+from gossip_price.site import NodeSite, Surroundings, make_bootstrap_routes
 
 log = structlog.get_logger(__name__)
 
@@ -48,52 +62,6 @@ log = structlog.get_logger(__name__)
 #: closing everything at once.
 DRAIN_S: Final = 1.0
 LEAVE_S: Final = 1.8
-#: The engine takes a turn at least at every heartbeat (5 s, 64 s at 256 members).
-STALLED_S: Final = 150
-
-
-class NodeHealth:
-    """What the probes ask of a node: ready means joined, clock sane, journal writable."""
-
-    def __init__(self, transport: LibP2pTransport, machine: Machine, engine: Engine) -> None:
-        self._transport = transport
-        self._machine = machine
-        self._engine = engine
-        self._clock = SystemClock()
-
-    def find_live_problems(self) -> Mapping[str, str]:
-        """Progress, not existence: the engine's last turn must not be long ago."""
-        idle_s = (self._clock.now().mono_ms - self._engine.last_turn_ms) / 1000
-        if idle_s > STALLED_S:
-            return {"engine": f"no turn for {idle_s:.0f} s"}
-        return {}
-
-    def find_ready_problems(self) -> Mapping[str, str]:
-        """Name what keeps this node from taking part. Postgres is not among it."""
-        problems = {}
-        if not self._transport.get_peers():
-            problems["peers"] = "not connected to any peer; see GP_BOOTSTRAPADDR"
-        clock = self._machine.find_clock_problem(self._clock.now())
-        if clock is not None:
-            problems["clock"] = clock
-        protocol = self._machine.find_protocol_problem(self._clock.now())
-        if protocol is not None:
-            problems["protocol"] = protocol
-        if self._machine.is_journal_failing:
-            problems["journal"] = "the journal takes no records; see the log for the reason"
-        return problems
-
-
-class BootstrapHealth:
-    """A bootstrap is alive and ready when it listens: it is there to be found."""
-
-    def find_live_problems(self) -> Mapping[str, str]:
-        """Nothing that this process could still tell."""
-        return {}
-
-    def find_ready_problems(self) -> Mapping[str, str]:
-        """Listening is all there is to it; HTTP starts only after the transport."""
-        return {}
 
 
 async def run_node(settings: Settings) -> int:
@@ -124,7 +92,7 @@ async def _run_bootstrap(
         learned=lambda _book: None,
     )
     registry = make_registry()
-    NodeMetrics(registry).add_transport(transport.get_counters, transport.get_peers)
+    _register(registry, TransportCollector(transport.get_counters, transport.get_peers))
     watch = NetworkWatch(
         settings.network_file,
         network,
@@ -134,15 +102,13 @@ async def _run_bootstrap(
         admit=transport.admit,
     )
     health = BootstrapHealth()
-    board = StatusBoard(
+    around = Surroundings(
         Self(True, compute_peer_id(identity), None, __version__),
         get_chain=lambda: watch.chain,
-        get_peers=transport.get_peers,
+        transport=transport,
         find_problems=health.find_ready_problems,
-        wall_s=_read_wall_s,
     )
-    routes = make_status_routes(board.tell)
-    http = HttpServer(str(settings.http_addr), health, registry, routes)
+    http = _make_http(settings, health, registry, make_bootstrap_routes(around))
     await transport.start(lambda _author, _data: None)
     watching = asyncio.create_task(watch.run())
     try:
@@ -160,12 +126,11 @@ async def _run_peer(
 ) -> None:
     """Run a member, or a listener that has no entry: whatever its keys are in each epoch."""
     identity = read_key(settings.identity_key_file)
+    peer_id = compute_peer_id(identity)
     # A listener without a signing key still names its journal; it is on no roster and never signs.
     signer = LocalSigner(read_key(settings.signing_key_file or settings.identity_key_file))
     address = signer.address if settings.signing_key_file is not None else None
-    peer_id = compute_peer_id(identity)
-    clock = SystemClock()
-    now = clock.now()
+    now = (clock := SystemClock()).now()
     role = find_roles(chain, address, peer_id, now.wall_ms // 1000)[0]
     journal = SqliteJournal(
         _require(settings.journal_file, "GP_JOURNAL_FILE"),
@@ -173,21 +138,16 @@ async def _run_peer(
         network_id=chain.network_id,
         now_ms=now.wall_ms,
     )
+    remembered = journal.load()
     machine = Machine(
         chain=chain,
         me=signer.address,
         boot_ms=now.wall_ms,
         version=__version__,
-        remembered=journal.load(),
+        remembered=remembered,
         now=now,
     )
-    source = HttpPriceSource(
-        settings.sources,
-        min_sources=settings.min_sources,
-        max_age_s=settings.source_max_age_s,
-        timeout_s=settings.source_timeout_s,
-        clock=clock,
-    )
+    source = _make_source(settings)
     store = PostgresStore(_make_database_url(settings), dice=random.random)
     store.set_epochs(chain.documents)
     loop = asyncio.get_running_loop()
@@ -204,20 +164,20 @@ async def _run_peer(
         admit_message=admit,
         learned=_make_learner(journal),
     )
-    registry = make_registry()
-    metrics = _make_metrics(registry, chain, source, transport)
+    registry, metrics = _make_metrics(chain.list_live(now.wall_ms // 1000), signer, source)
     notes = NoteLogger()
-    board = StatusBoard(
-        Self(
-            False,
-            compute_peer_id(identity),
-            None if settings.signing_key_file is None else format_address(signer.address),
-            __version__,
+    site = NodeSite(
+        Surroundings(
+            Self(False, peer_id, None if address is None else format_address(address), __version__),
+            get_chain=lambda: watch.chain,
+            transport=transport,
+            find_problems=lambda: health.find_ready_problems(),  # noqa: PLW0108 - it is made later
         ),
-        get_chain=lambda: watch.chain,
-        get_peers=transport.get_peers,
-        find_problems=lambda: health.find_ready_problems(),  # noqa: PLW0108 - it is made later
-        wall_s=_read_wall_s,
+        machine=machine,
+        journal=journal,
+        remembered=remembered,
+        database_url=_make_database_url(settings),
+        is_simulated=source.simulated,
     )
     engine = Engine(
         Turns(machine, journal, signer),
@@ -225,10 +185,10 @@ async def _run_peer(
         source=source,
         store=store,
         clock=clock,
-        observers=(metrics.observe, notes.observe, board.observe),
+        observers=(metrics.observe, notes.observe, *site.observers),
     )
     health = NodeHealth(transport, machine, engine)
-    http = HttpServer(str(settings.http_addr), health, registry, make_status_routes(board.tell))
+    http = _make_http(settings, health, registry, site.routes)
 
     def take(changed: EpochChain) -> None:
         find_roles(changed, address, peer_id, clock.now().wall_ms // 1000)
@@ -237,24 +197,61 @@ async def _run_peer(
     watch = NetworkWatch(
         settings.network_file, network, chain, clock=clock, take=take, admit=transport.admit
     )
+    _register(
+        registry,
+        SourceCollector(source.get_counters),
+        TransportCollector(transport.get_counters, transport.get_peers),
+        TermsCollector(lambda: watch.chain, signer.address, lambda: clock.now().wall_ms // 1000),
+        BacklogCollector(lambda: machine.describe_backlog(clock.now()), watch.get_in_force),
+        JournalCollector(_require(settings.journal_file, "GP_JOURNAL_FILE")),
+        MembersCollector(
+            clock.now,
+            watch.get_in_force,
+            machine.describe_presence,
+            transport.get_connections,
+        ),
+        HealthCollector(health.find_ready_problems, lambda: engine.dropped),
+    )
     await transport.start(engine.deliver, engine.respond)
     running = asyncio.create_task(engine.run())
     watching = asyncio.create_task(watch.run())
+    showing = asyncio.create_task(site.run())
     try:
         await http.start()
         _log_listening(role.value, transport, http, address=format_address(signer.address))
         if source.simulated:
             log.warning("simulated_prices", detail="these are no market prices")
         await store.start(*watch_store(engine))
-        await _wait_for_end(stop, running, watching, transport.wait_failed())
+        await _wait_for_end(stop, running, watching, showing, transport.wait_failed())
         log.info("leaving", unstored=machine.unstored)
         await engine.close(DRAIN_S)
     finally:
-        running.cancel()
-        watching.cancel()
-        await _leave(transport.aclose(), store.aclose(), http.aclose(), source.aclose())
+        for task in (running, watching, showing):
+            task.cancel()
+        parts = (transport, store, site, http, source)
+        await _leave(*(part.aclose() for part in parts))
         notes.flush()
         journal.close()
+
+
+def _make_source(settings: Settings) -> HttpPriceSource:
+    return HttpPriceSource(
+        settings.sources,
+        min_sources=settings.min_sources,
+        max_age_s=settings.source_max_age_s,
+        timeout_s=settings.source_timeout_s,
+        clock=SystemClock(),
+    )
+
+
+def _make_http(
+    settings: Settings,
+    health: Health,
+    registry: CollectorRegistry,
+    routes: Sequence[BaseRoute],
+) -> HttpServer:
+    address, origins = str(settings.http_addr), settings.cors_origins
+    return HttpServer(address, health, registry, routes, cors_origins=origins)
 
 
 def _make_learner(journal: SqliteJournal) -> Callable[[dict[str, tuple[str, ...]]], None]:
@@ -270,26 +267,21 @@ def _make_learner(journal: SqliteJournal) -> Callable[[dict[str, tuple[str, ...]
 def _hand_on(chain: EpochChain, store: PostgresStore, metrics: NodeMetrics, engine: Engine) -> None:
     """Tell every part of new epochs; the database first: an epoch stands there before its rows."""
     store.set_epochs(chain.documents)
-    metrics.add_pairs(_list_pairs(chain))
+    metrics.add_epoch(chain.newest)
     engine.offer(NetworkChanged(chain))
 
 
-def _list_pairs(chain: EpochChain) -> list[str]:
-    return [terms.pair for terms in chain.newest.pairs]
-
-
 def _make_metrics(
-    registry: CollectorRegistry,
-    chain: EpochChain,
-    source: HttpPriceSource,
-    transport: LibP2pTransport,
-) -> NodeMetrics:
-    """Return a member's metrics, which also show what the adapters count."""
-    metrics = NodeMetrics(registry, _list_pairs(chain))
-    metrics.set_simulated(source.simulated)
-    metrics.add_sources(source.get_counters)
-    metrics.add_transport(transport.get_counters, transport.get_peers)
-    return metrics
+    documents: Sequence[Document], signer: LocalSigner, source: HttpPriceSource
+) -> tuple[CollectorRegistry, NodeMetrics]:
+    registry = make_registry()
+    metrics = NodeMetrics(registry, documents, me=signer.address, is_simulated=source.simulated)
+    return registry, metrics
+
+
+def _register(registry: CollectorRegistry, *collectors: Collector) -> None:
+    for collector in collectors:
+        registry.register(collector)
 
 
 def _configure(
@@ -329,10 +321,6 @@ def _make_database_url(settings: Settings) -> Callable[[], str]:
         return url
 
     return read
-
-
-def _read_wall_s() -> int:
-    return SystemClock().now().wall_ms // 1000
 
 
 def _require(path: Path | None, name: str) -> Path:

@@ -156,6 +156,7 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = asyncio.Event()
         self._late = False
+        self._peers: frozenset[str] = frozenset()
         self.dropped = 0
         self.last_turn_ms = clock.now().mono_ms
 
@@ -214,6 +215,11 @@ class Engine:
         if not self._inbox:
             self._wake.clear()
         now = self._clock.now()
+        # Looked at in each turn: only our own next heartbeat, which is a turn, has to know.
+        peers = self._transport.get_peers()
+        if peers != self._peers:
+            self._peers = peers
+            events.insert(0, ev.PeersChanged(peers))
         self._carry_out(self._turns.take(events or [ev.Tick()], now))
         self.last_turn_ms = now.mono_ms
 

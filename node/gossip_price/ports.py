@@ -6,7 +6,7 @@ Adapters implement these; tests bring honest fakes; the core knows none of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gossip_price.core.events import Note, ProvenRecord, Recollection, Record
 from gossip_price.core.rows import Correction, FoundRow, Key, LateSignature, RowRange
@@ -50,6 +50,19 @@ class RequestError(Exception):
         self.detail = detail
 
 
+class Connection(NamedTuple):
+    """A live connection to a peer, whose id the handshake proved.
+
+    `since_ms` is the wall time at which it began; `ping_ms` how long its newest ping was on its way
+    there and back, None before the first.
+    """
+
+    peer: str
+    is_inbound: bool
+    since_ms: int
+    ping_ms: float | None = None
+
+
 Deliver = Callable[[str, bytes], None]
 """Called with (author's peer id, message bytes), on the asyncio loop's thread."""
 
@@ -71,6 +84,9 @@ class Transport(Protocol):
 
     def get_peers(self) -> frozenset[str]:
         """Return the peer ids of live connections."""
+
+    def get_connections(self) -> tuple[Connection, ...]:
+        """Return the connections behind `get_peers`, one a peer, the oldest if it has several."""
 
     async def publish(self, data: bytes) -> None:
         """Send to all members; returns once it is handed to the streams' queues."""

@@ -158,6 +158,15 @@ Count = Annotated[int, BeforeValidator(_parse_count)]
 List = BeforeValidator(_parse_list)
 
 
+def _check_origin(text: str) -> str:
+    """A browser compares origins as text: scheme, host, port where it is not the scheme's own."""
+    parts = urlsplit(text)
+    is_origin = parts.scheme in ("http", "https") and parts.netloc
+    if text != "*" and (not is_origin or text != f"{parts.scheme}://{parts.netloc}".lower()):
+        raise ValueError("* or http(s)://host[:port], in lower case and without a path")
+    return text
+
+
 class Settings(BaseModel):
     """A node's settings. Made by `load_settings`; frozen."""
 
@@ -230,6 +239,14 @@ class Settings(BaseModel):
         default=HostPort("0.0.0.0", 8080),  # noqa: S104 - probes come from outside the pod
         alias="GP_HTTPADDR",
         description="where probes, metrics and API are served; port 0 takes a free one",
+    )
+    cors_origins: Annotated[
+        tuple[Annotated[StrictStr, AfterValidator(_check_origin)], ...], List
+    ] = Field(
+        default=(),
+        alias="GP_CORSORIGINS",
+        description="origins whose pages may read the API in a browser, as `https://example.com`,"
+        " with commas between; `*` are all; none by default",
     )
     sources: Annotated[tuple[Source, ...], BeforeValidator(parse_sources)] = Field(
         default=(PRESETS["coinbase"],),

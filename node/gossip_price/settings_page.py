@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin
@@ -34,12 +34,12 @@ def format_settings_table() -> str:
     rows.append(
         (f"`{CONFIG_FILE}`", "none", "a YAML file with these names; the environment wins over it")
     )
-    return _format_table(("name", "default", "meaning"), rows)
+    return format_table(("name", "default", "meaning"), rows)
 
 
 def format_spec_table() -> str:
     """Return the table of a PriceNetwork's fields, under `spec`."""
-    return _format_table(("field", "default", "meaning"), _list_fields(NetworkSpec, ""))
+    return format_table(("field", "default", "meaning"), _list_fields(NetworkSpec, ""))
 
 
 def _list_fields(
@@ -97,7 +97,8 @@ def _format_value(value: Any) -> str:
             return f"`{value}`"
 
 
-def _format_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+def format_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a Markdown table."""
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines
@@ -110,9 +111,9 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
 }
 
 
-def fill_page(text: str) -> str:
+def fill_page(text: str, tables: Mapping[str, Callable[[], str]] = TABLES) -> str:
     """Return the page's `text` with every table between its markers made anew."""
-    for name, make_table in TABLES.items():
+    for name, make_table in tables.items():
         begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
         pattern = re.escape(begin) + ".*?" + re.escape(end)
         table = f"{begin}\n{make_table()}\n{end}"

@@ -20,6 +20,9 @@ from gossip_price_operator.handlers import Mark, configure, make_registry
 from gossip_price_operator.health import HealthReader
 from gossip_price_operator.kube import Kube
 from gossip_price_operator.lease import Leadership
+from gossip_price_operator.logs import configure_logs
+from gossip_price_operator.metrics import OperatorMetrics
+from gossip_price_operator.metrics import make_registry as make_metrics_registry
 from gossip_price_operator.probes import make_probes
 from gossip_price_operator.reconcile import Reconciler
 from gossip_price_operator.settings import Settings, SettingsError, load_settings
@@ -42,12 +45,7 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"gossip-price-operator: the environment cannot be used:\n{error}\n")
         return _BAD_SETTINGS
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    # kopf tells of each event that it hands on; we tell of what comes of them.
-    if settings.log_level != "debug":
-        logging.getLogger("kopf").setLevel(logging.WARNING)
+    configure_logs(settings.log_format, settings.log_level, sys.stderr)
     asyncio.run(run(settings))
     return 0
 
@@ -57,8 +55,10 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    registry = make_metrics_registry()
+    metrics = OperatorMetrics(registry)
     async with (
-        Kube.connect() as kube,
+        Kube.connect(metrics.count_request) as kube,
         # Nodes are asked once a minute: a connection kept open in between is of no use.
         aiohttp.ClientSession(
             trust_env=False, connector=aiohttp.TCPConnector(force_close=True, limit=0)
@@ -67,7 +67,7 @@ async def run(settings: Settings) -> None:
         reconciler = Reconciler(
             kube, HealthReader(session), settings.defaults, ip_family=settings.ip_family
         )
-        workers = Workers(reconciler.reconcile, settings.pace)
+        workers = Workers(reconciler.reconcile, settings.pace, watcher=metrics)
         leadership = Leadership(
             kube,
             namespace=settings.namespace,
@@ -76,14 +76,15 @@ async def run(settings: Settings) -> None:
             duration_s=settings.lease_duration_s,
         )
         probes = web.AppRunner(
-            make_probes(workers.find_stuck, lambda: kube.answered_s), access_log=None
+            make_probes(workers.find_stuck, lambda: kube.answered_s, registry), access_log=None
         )
+        metrics.show_active(lambda: leadership.is_held)
         await probes.setup()
         await web.TCPSite(probes, settings.http_host, settings.http_port).start()
         watching = asyncio.create_task(_watch(settings, workers))
         acting = [
             asyncio.create_task(leadership.run()),
-            asyncio.create_task(_lead(leadership, workers)),
+            asyncio.create_task(_lead(leadership, workers, metrics)),
         ]
         try:
             await _wait_for_end(stop, watching, *acting)
@@ -95,7 +96,7 @@ async def run(settings: Settings) -> None:
             await probes.cleanup()
 
 
-async def _lead(leadership: Leadership, workers: Workers) -> None:
+async def _lead(leadership: Leadership, workers: Workers, metrics: OperatorMetrics) -> None:
     """Let the workers work exactly while the lease is ours."""
     while True:
         await leadership.wait_held()
@@ -104,6 +105,7 @@ async def _lead(leadership: Leadership, workers: Workers) -> None:
         await leadership.wait_lost()
         log.warning("the lease is lost: this operator stops to act")
         await workers.stop()
+        metrics.forget_all()
 
 
 async def _watch(settings: Settings, workers: Workers) -> None:

@@ -20,6 +20,8 @@ Manifest = dict[str, Any]
 P2P_PORT: Final = 8000
 HTTP_PORT: Final = 8080
 POSTGRES_PORT: Final = 5432
+#: Where each alert's page is, in this repository.
+RUNBOOKS: Final = "docs/runbooks"
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Defaults:
     image_pull_secrets: tuple[str, ...] = ()
     #: A new epoch starts so many seconds after it was made: time for all to read it.
     epoch_lead_s: int = LEAD_S
+    #: What an alert's name and `.md` are added to.
+    runbooks: str = RUNBOOKS
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,10 +97,15 @@ class RefusedError(KubeError):
     """It will not be done however often it is asked (400, 403, 422)."""
 
 
+Count = Callable[[str, str, int], None]
+"""Called with method, kind and status of each request; status 0 where there was no answer."""
+
+
 class Kube:
     """A connection to one API server. Every call ends within REQUEST_TIMEOUT_S."""
 
-    def __init__(self, api: Any) -> None:
+    def __init__(self, api: Any, count: Count) -> None:
+        self._count = count
         self._client = dynamic.DynamicClient(api)
         self._resources: dict[Kind, Any] = {}
         #: When the API server answered last, whatever it said; the loop's time.
@@ -108,7 +113,7 @@ class Kube:
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls) -> AsyncIterator[Self]:
+    async def connect(cls, count: Count) -> AsyncIterator[Self]:
         """Connect as the pod that we are in, or else as the kubeconfig says."""
         configuration = api_client.Configuration()
         # HTTPS_PROXY is for what lies outside; NO_PROXY seldom names the API server.
@@ -119,7 +124,7 @@ class Kube:
         else:
             await api_config.load_kube_config(client_configuration=configuration)
         async with api_client.ApiClient(configuration) as api:
-            yield cls(api)
+            yield cls(api, count)
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
         """Return an object, or None where there is none of that name. Raises KubeError."""
@@ -180,7 +185,8 @@ class Kube:
     async def knows(self, kind: Kind) -> bool:
         """Tell whether this cluster has the kind, whoever brought it."""
         path = f"/apis/{kind.api_version}"
-        answer = await self._send("get", path, f"kinds of {kind.api_version}", absent_ok=True)
+        what = f"kinds of {kind.api_version}"
+        answer = await self._send("get", path, what, "APIResourceList", absent_ok=True)
         return any(found.get("kind") == kind.kind for found in (answer or {}).get("resources", ()))
 
     async def _must(
@@ -204,11 +210,18 @@ class Kube:
         path = self._get_resource(kind).path(name=name, namespace=namespace)
         what = f"{method} {kind.kind} {namespace}/{name or ''}"
         return await self._send(
-            method, path + (f"/{subresource}" if subresource else ""), what, **params
+            method, path + (f"/{subresource}" if subresource else ""), what, kind.kind, **params
         )
 
     async def _send(
-        self, method: str, path: str, what: str, *, absent_ok: bool = False, **params: Any
+        self,
+        method: str,
+        path: str,
+        what: str,
+        kind: str,
+        *,
+        absent_ok: bool = False,
+        **params: Any,
     ) -> Manifest | None:
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
@@ -218,17 +231,19 @@ class Kube:
                 )
                 answer: Manifest = await response.json()
         except ApiException as error:
-            self._note_answer()
+            self._note_answer(method, kind, int(error.status or 0))
             if error.status == 404 and absent_ok:
                 return None
             raise _explain(what, error) from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            self._count(method, kind, 0)
             reason = str(error) or type(error).__name__
             raise UnreachableError(what, 0, f"the API server does not answer ({reason})") from error
-        self._note_answer()
+        self._note_answer(method, kind, int(response.status))
         return answer
 
-    def _note_answer(self) -> None:
+    def _note_answer(self, method: str, kind: str, status: int) -> None:
+        self._count(method, kind, status)
         self.answered_s = asyncio.get_running_loop().time()
 
     def _get_resource(self, kind: Kind) -> Any:

@@ -56,11 +56,16 @@ _KEPT_KINDS: Final = frozenset({k.SECRET, k.VOLUME_CLAIM})
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a look. `is_settled`: nothing is on its way; `recheck_s`: look again then."""
+    """What came of a look. `is_settled`: nothing is on its way; `recheck_s`: look again then.
+
+    `is_ready`, `is_stalled`: what the status says of it.
+    """
 
     exists: bool
     is_settled: bool = False
     recheck_s: float | None = None
+    is_ready: bool = False
+    is_stalled: bool = False
 
 
 @dataclass
@@ -110,7 +115,7 @@ class Reconciler:
             network = parse_network(resource)
         except SpecError as error:
             await self._tell_unreadable(resource, error)
-            return Outcome(exists=True, is_settled=True)
+            return Outcome(exists=True, is_settled=True, is_stalled=True)
         look = await self._gather(resource, network, memory)
         identities = await self._ensure_secrets(look)
         async with turn.lend():  # a silent node holds up its own network alone
@@ -147,6 +152,8 @@ class Reconciler:
             exists=True,
             is_settled=plan.is_done and _is_true(status, "Ready"),
             recheck_s=plan.recheck_s,
+            is_ready=_is_true(status, "Ready"),
+            is_stalled=_is_true(status, "Stalled"),
         )
 
     # --- the steps, in their order --------------------------------------------------------
@@ -304,7 +311,8 @@ class Reconciler:
             try:
                 look.gathered.put(await self._kube.create(make_migration(look.inputs)))
             except ConflictError:
-                log.info("the migration's Job %s is there already", key[1])
+                network = f"{look.inputs.namespace}/{look.inputs.name}"
+                log.info("the Job %s is there already", key[1], extra={"network": network})
 
     async def _remove(self, look: _Look, plan: Plan) -> None:
         """Delete the Deployments of nodes that have left; their keys and journals stay."""

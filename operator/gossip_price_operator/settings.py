@@ -5,12 +5,12 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from gossip_price.network.durations import parse_duration
 from gossip_price.network.planner import LEAD_S
 from gossip_price.network.problems import Problem, ProblemsError, suggest
-from gossip_price_operator.inputs import Defaults
+from gossip_price_operator.inputs import RUNBOOKS, Defaults
 from gossip_price_operator.workers import Pace
 
 PREFIX: Final = "GPO_"
@@ -29,9 +29,12 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "GPO_RESYNC": "how often to look at a network that is at rest (60s)",
     "GPO_RESYNC_MOVING": "how often to look at one that is not (5s)",
     "GPO_EPOCH_LEAD": "a new epoch starts so long after it was made (3m)",
-    "GPO_HTTPADDR": "where /livez and /readyz are served, host:port (0.0.0.0:8080)",
+    "GPO_RUNBOOKS": "URL of the folder with the alerts' pages (docs/runbooks, of the repository)",
+    "GPO_HTTPADDR": "where /livez, /readyz and /metrics are served, host:port (0.0.0.0:8080)",
+    "GPO_LOGFORMAT": "`text` (default) or `json`",
     "GPO_LOGLEVEL": "`debug`, `info` (default), `warning` or `error`",
 }
+_FORMATS: Final = ("text", "json")
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _POLICIES: Final = ("IfNotPresent", "Always", "Never")
 _SECONDS_MAX: Final = 86_400
@@ -56,6 +59,7 @@ class Settings:
     http_host: str
     http_port: int
     log_level: str
+    log_format: Literal["text", "json"]
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
@@ -94,6 +98,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             image_pull_policy=choice("GPO_IMAGE_PULL_POLICY", _POLICIES, "IfNotPresent"),
             image_pull_secrets=_split(given.get("GPO_IMAGE_PULL_SECRETS", "")),
             epoch_lead_s=seconds("GPO_EPOCH_LEAD", LEAD_S),
+            runbooks=given.get("GPO_RUNBOOKS", RUNBOOKS),
         ),
         namespaces=_split(given.get("GPO_NAMESPACES", "")),
         namespace=given.get("GPO_NAMESPACE", "gossip-price-system"),
@@ -105,6 +110,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         http_host=host.removeprefix("[").removesuffix("]"),
         http_port=int(port) if port.isdecimal() else 0,
         log_level=choice("GPO_LOGLEVEL", _LEVELS, "info"),
+        log_format="json" if choice("GPO_LOGFORMAT", _FORMATS, "text") == "json" else "text",
     )
     if problems:
         raise SettingsError(problems)

@@ -11,7 +11,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from gossip_price_operator.applying import Memory
 from gossip_price_operator.kube import ConflictError, KubeError
@@ -37,6 +37,16 @@ _SLACKEN: Final = 1.5
 Look = Callable[[str, str, Memory, Turn], Awaitable[Outcome]]
 
 
+class Watcher(Protocol):
+    """Is told of each look's end; must not block or raise."""
+
+    def count_look(self, namespace: str, name: str, seconds: float, outcome: Outcome) -> None:
+        """A look came to an end in so many seconds."""
+
+    def count_error(self, namespace: str, name: str) -> None:
+        """A look failed."""
+
+
 @dataclass(frozen=True)
 class Pace:
     """How often to look when nothing was marked: `settled_s` at rest, `moving_s` on the way.
@@ -51,9 +61,16 @@ class Pace:
 class Workers:
     """Keeps a worker for each known network while this operator is the active one."""
 
-    def __init__(self, look: Look, pace: Pace, dice: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        look: Look,
+        pace: Pace,
+        dice: Callable[[], float] = random.random,
+        watcher: Watcher | None = None,
+    ) -> None:
         self._look = look
         self._pace = pace
+        self._watcher = watcher
         self._dice = dice
         self._news: set[Network] = set()
         self._turns = Turns(TURNS, LENT_MAX, self._news.__contains__)
@@ -106,14 +123,16 @@ class Workers:
                 outcome = await self._look_once(network, memory)
             except KubeError as error:
                 failures += 1
+                self._tell_error(network)
                 pause_s = self._compute_backoff(failures, error)
-                log.warning("%s: again in %.1f s: %s", "/".join(network), pause_s, error)
+                log.warning("again in %.1f s: %s", pause_s, error, extra=_name(network))
                 await asyncio.sleep(pause_s)
                 continue
             except Exception:  # the supervising edge: one network's trouble is not another's
                 failures += 1
+                self._tell_error(network)
                 pause_s = self._compute_backoff(failures, None)
-                log.exception("%s: again in %.1f s", "/".join(network), pause_s)
+                log.exception("again in %.1f s", pause_s, extra=_name(network))
                 await asyncio.sleep(pause_s)
                 continue
             failures = 0
@@ -134,16 +153,24 @@ class Workers:
         async with self._turns.take(network) as turn:
             dirty = self._dirty[network]
             dirty.clear()
-            self._started_s[network] = asyncio.get_running_loop().time()
+            begun_s = self._started_s[network] = asyncio.get_running_loop().time()
             try:
                 async with asyncio.timeout(LOOK_DEADLINE_S):
-                    return await self._look(*network, memory, turn)
+                    outcome = await self._look(*network, memory, turn)
             except TimeoutError as error:
                 raise KubeError("/".join(network), 0, "the look took too long") from error
             finally:
                 self._started_s.pop(network, None)
                 if not dirty.is_set():
                     self._news.discard(network)
+            if self._watcher is not None:
+                seconds = asyncio.get_running_loop().time() - begun_s
+                self._watcher.count_look(*network, seconds, outcome)
+            return outcome
+
+    def _tell_error(self, network: Network) -> None:
+        if self._watcher is not None:
+            self._watcher.count_error(*network)
 
     def _compute_pause(self, outcome: Outcome, unmoved: int) -> float:
         usual_s = self._pace.settled_s
@@ -158,3 +185,7 @@ class Workers:
         pause_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures - 1, 10))
         asked_s = error.retry_s if error is not None and error.retry_s is not None else 0.0
         return max(pause_s, asked_s) * (1 + _JITTER * self._dice())
+
+
+def _name(network: Network) -> dict[str, str]:
+    return {"network": "/".join(network)}

@@ -37,7 +37,7 @@ from gossip_price.core.types import Now, Observation
 from gossip_price.engine import Engine, watch_store
 from gossip_price.network.document import Document, PairTerms
 from gossip_price.network.epochs import EpochChain
-from gossip_price.ports import Deliver, RequestError, Respond
+from gossip_price.ports import Connection, Deliver, RequestError, Respond
 
 SPEED: Final = 4
 #: Messages that a receiver misses: what gossip loses is asked for, so that answers are given.
@@ -115,6 +115,9 @@ class DatagramTransport:
 
     def get_peers(self) -> frozenset[str]:
         return frozenset(self._peers) - {self._peers[self._index]}
+
+    def get_connections(self) -> tuple[Connection, ...]:
+        return tuple(Connection(peer, False, 0) for peer in sorted(self.get_peers()))
 
     async def publish(self, data: bytes) -> None:
         for other in range(len(self._peers)):

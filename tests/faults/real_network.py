@@ -2,7 +2,7 @@
 
 Rounds of five seconds, settled after four. Each process has its spot: a host, and what stands
 before its command (`ip netns exec …`); a member may have an environment of its own (a faked clock)
-and its journal elsewhere (a small disk).
+and its journal elsewhere (a small disk). The network may be of some age, for a past of its own.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from faults.fault_network import DEADLINE_S, FaultNetwork, Life, get_told
 from faults.process_life import ForkedLife, ProgramLife
 from faults.recorder import Fact
 from gossip_price.adapters.datafolder import DataFolder, Identity, LocalNetwork
+from gossip_price.adapters.overview import Overview, ask
 from gossip_price.adapters.postgres.embedded import EmbeddedPostgres
 from gossip_price.adapters.tcp_ports import choose_ports
 from gossip_price.cli.launch import COMMAND
@@ -57,6 +58,7 @@ class RealNetwork(FaultNetwork):
         spots: Mapping[str, Spot] | None = None,
         environments: Mapping[int, Mapping[str, str]] | None = None,
         journals: Mapping[int, Path] | None = None,
+        age_s: int = 0,
     ) -> None:
         super().__init__(place, server, template)
         self._spots = spots or {}
@@ -65,7 +67,7 @@ class RealNetwork(FaultNetwork):
         spec = {"price": {"interval": "5s"}, "consensus": {"settle": "4s"}}
         self._folder = DataFolder.open(place / "data")
         network = self._folder.create(
-            parse_network(make_resource(spec)).spec, start=int(time.time())
+            parse_network(make_resource(spec)).spec, start=int(time.time()) - age_s
         )
         self.documents = network.file.epochs
         index = self.documents[0].index_by_address
@@ -74,6 +76,7 @@ class RealNetwork(FaultNetwork):
         }
         self.journals = {node: each.journal for node, each in self._nodes.items()}
         self.journals |= journals or {}
+        self.signers = {node: each.signing_key for node, each in self._nodes.items()}
         self._helpers: list[Life] = []
         self._start_all(network)
 
@@ -112,6 +115,10 @@ class RealNetwork(FaultNetwork):
             _move(own, self._get_spot(str(node)).host, hub.host)
             own["GP_JOURNAL_FILE"] = str(self.journals[node])
             self.environments[node] = own | dict(self._own_environments.get(node, {}))
+
+    def ask_how_it_is(self, node: int) -> Overview:
+        """Return how the network is, as a member tells it over HTTP."""
+        return ask(f"http://{self.environments[node]['GP_HTTPADDR']}")
 
     def start(self) -> None:
         """Start every member, and wait until all have signed and a price is stored."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from faults.fault_network import get_told
 from faults.fault_table import report
-from faults.real_network import RealNetwork
+from faults.real_network import MEMBERS, RealNetwork
 from gossip_price.adapters.postgres.embedded import EmbeddedPostgres
 
 #: Longer than a heartbeat counts (15 s), than two lost pings (30 s) and than a connection's life.
@@ -33,6 +33,11 @@ def test_a_node_that_slept_a_minute_takes_part_again_and_the_others_missed_nothi
             stored = get_told(network.facts.all[asleep:], "stored")
             assert stored, "nobody took over"
             assert writer not in {fact.node for fact in stored}
+            told = network.ask_how_it_is((writer + 1) % MEMBERS)
+            assert told.network.members[writer].state == "silent"
+            assert told.network.isolated == (told.network.members[writer].address,)
+            assert told.network.deaf == ()
+            assert {row.hears[writer] for row in told.network.matrix.rows} == {False, None}
             awake = network.mark()
             network.send(writer, signal.SIGCONT)
             network.wait_until_signing(writer, awake)

@@ -45,7 +45,8 @@ STORE_MARKS: Final = (
     "stored: in the transaction, before COMMIT",
     "stored: committed, no receipt left",
 )
-#: Every so many turns a node's containers are measured.
+#: Every so many turns a node's containers are measured; not in the first, which has yet to sort
+#: what the journal brought.
 _MEASURE_TURNS: Final = 20
 
 
@@ -122,7 +123,7 @@ class WatchedTurns(Turns):
                     told = (effect.kind.value, effect.pair, effect.round, effect.id, effect.count)
                     self.eye.tell("told", *told, effect.reason, effect.author)
         self._taken += 1
-        if self._taken % _MEASURE_TURNS == 1:
+        if self._taken % _MEASURE_TURNS == 0:
             self.eye.tell("measured", list(measure(self.machine)))
         return outward
 

@@ -23,6 +23,7 @@ from gossip_price.core.questions import (
     encode_nodes,
     encode_question,
 )
+from gossip_price.core.testimony import Seen, encode_connected, encode_heard, encode_observed
 from gossip_price.core.wire import encode_open
 from gossip_price.crypto import keccak256
 from gossip_price.network.document import Mode, NetworkFile, PairTerms, Peers
@@ -38,7 +39,8 @@ REMEDY: Final = (
 def describe_wire() -> dict[str, Any]:
     """Return one envelope with everything in it, and the digests of its parts."""
     network = make_network(4, seed="golden")
-    separator = network.document.separator
+    document = network.document
+    separator = document.separator
     report = network.report(1, 250_000_000_000, 2, observed_at=START + 16)
     entry = network.entry(report, (0, 2))
     receipt = make_receipt(network, 1, [network.compute_id(report), b"\x01" * 32])
@@ -47,7 +49,18 @@ def describe_wire() -> dict[str, Any]:
     roots = encode_roots(
         Roots(START + 600, {day - 1: Root(3, b"\x02" * 32), day: Root(4, bytes(32))})
     )
-    heartbeat = make_heartbeat(network, 3, boot=START * 1000, sequence=7, open_=open_, roots=roots)
+    heartbeat = make_heartbeat(
+        network,
+        3,
+        boot=START * 1000,
+        sequence=7,
+        clock_ms=START * 1000 + 16_250,
+        connected=encode_connected(0b101),
+        heard=encode_heard([12, 0, 70_000, 0]),
+        observed=encode_observed([Seen(report.pair, report.round, 250_100_000_000)], document),
+        open_=open_,
+        roots=roots,
+    )
     return {
         "networkId": network.document.network_id,
         "separator": separator.hex(),
@@ -65,6 +78,9 @@ def describe_wire() -> dict[str, Any]:
         "heartbeat": {
             "digest": heartbeat.compute_digest(separator).hex(),
             "signature": heartbeat.signature.hex(),
+            "connected": heartbeat.connected.hex(),
+            "heard": heartbeat.heard.hex(),
+            "observed": heartbeat.observed.hex(),
             "open": open_.hex(),
             "roots": roots.hex(),
         },

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -67,6 +68,27 @@ async def test_a_peer_that_stopped_answering_is_cut() -> None:
         process.send_signal(signal.SIGSTOP)
         await until(lambda: peer_id(2) not in hub.transport.get_peers())
         assert hub.count("dead_connections") >= 1
+
+
+async def test_each_connection_tells_who_dialed_since_when_and_how_long_a_ping_takes() -> None:
+    tuning = replace(QUICK, ping_interval_s=0.05)
+    before_ms = time.time_ns() // 1_000_000
+    async with run_star(2, tuning=tuning) as (hub, leaf):
+        for node, other, is_inbound in ((hub, 2, True), (leaf, 1, False)):
+            transport = node.transport
+            await until(partial(has_pinged, transport))
+            (connection,) = transport.get_connections()
+            assert connection.peer == peer_id(other)
+            assert connection.is_inbound is is_inbound
+            assert before_ms <= connection.since_ms <= time.time_ns() // 1_000_000
+            assert connection.ping_ms is not None
+            assert 0 < connection.ping_ms < 5_000
+        await leaf.transport.aclose()
+        await until(lambda: hub.transport.get_connections() == ())
+
+
+def has_pinged(transport: LibP2pTransport) -> bool:
+    return any(connection.ping_ms is not None for connection in transport.get_connections())
 
 
 async def test_a_peer_that_answers_is_not_cut_by_the_prober() -> None:

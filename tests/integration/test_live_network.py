@@ -50,6 +50,10 @@ def test_prices_flow_through_kills_and_every_row_is_proven(place: Path) -> None:
     try:
         with LiveNetwork(*options, port=port) as network:
             network.wait_for_stored(3)
+            told = network.wait_until_healthy()
+            assert [member["state"] for member in told["network"]["members"]] == ["alive"] * 4
+            assert told["network"]["connections"]["members"] == 3
+            assert told["status"]["prices"]
 
             before = network.mark()
             network.find_node(2).send_signal(signal.SIGKILL)
@@ -64,6 +68,7 @@ def test_prices_flow_through_kills_and_every_row_is_proven(place: Path) -> None:
                 ),
                 "signature of the node that was killed",
             )
+            network.wait_until_healthy()
 
             children = network.get_children()
             assert network.stop() == 0

@@ -38,6 +38,8 @@ class Up:
             env=make_environment() | {"GP_SOURCES": "the caller's own", **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            # What a buffer had read ahead, select would wait for in vain.
+            bufsize=0,
             start_new_session=True,
         )
 

@@ -55,6 +55,32 @@ async def test_a_network_is_applied_and_becomes_ready(
     assert "annotations" not in network["metadata"]
 
 
+async def test_the_operator_counts_its_looks_and_requests_and_shows_who_is_ready(
+    cluster: Cluster, api: Api, kubelet: Kubelet, operator: Operator
+) -> None:
+    await api.create("pricenetworks", make_network())
+    await wait_ready(cluster, api)
+    network = f'{{network="{api.namespace}/eth"}}'
+
+    async def is_shown() -> bool:
+        return (await operator.read_metrics()).get(ready) == 1
+
+    ready = f"gossip_price_operator_network_ready{network}"
+    await eventually("the metrics show the network ready", is_shown)
+    shown = await operator.read_metrics()
+    assert shown["gossip_price_operator_active"] == 1
+    assert shown[f"gossip_price_operator_network_stalled{network}"] == 0
+    assert shown["gossip_price_operator_look_seconds_count"] >= 2
+    writes = 'gossip_price_operator_api_requests_total{code="201",kind="Deployment",method="patch"}'
+    assert shown[writes] == 4, "each node's Deployment was made once"
+    await api.delete("pricenetworks", "eth")
+
+    async def is_forgotten() -> bool:
+        return ready not in await operator.read_metrics()
+
+    await eventually("a deleted network leaves no series", is_forgotten)
+
+
 async def test_at_rest_nothing_is_written_though_the_operator_looks_again_and_again(
     cluster: Cluster, api: Api, kubelet: Kubelet, operator: Operator
 ) -> None:

@@ -11,7 +11,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crafted import make_heartbeat, make_receipt, pack
-from gossip_price.core.limits import ANSWER_BYTES_MAX, MESSAGE_BYTES_MAX, OPEN_IDS_MAX
+from gossip_price.core.limits import (
+    ANSWER_BYTES_MAX,
+    CONNECTED_BYTES_MAX,
+    HEARD_BYTES_MAX,
+    MESSAGE_BYTES_MAX,
+    OBSERVED_BYTES_MAX,
+    OPEN_IDS_MAX,
+)
 from gossip_price.core.questions import (
     Gift,
     Want,
@@ -81,6 +88,9 @@ heartbeats = st.builds(
     uints,
     hashes,
     st.text(max_size=64),
+    st.binary(max_size=CONNECTED_BYTES_MAX),
+    st.binary(max_size=HEARD_BYTES_MAX),
+    st.binary(max_size=OBSERVED_BYTES_MAX),
     open_ids.map(encode_open),
     st.binary(max_size=ROOTS_BYTES_MAX),
     signatures,
@@ -194,7 +204,15 @@ def test_the_largest_heartbeat_is_far_below_what_a_message_may_have() -> None:
     ids = [number.to_bytes(32, "big") for number in range(OPEN_IDS_MAX + 1)]
     full = encode_open((id_, everybody) for id_ in ids[:OPEN_IDS_MAX])
     assert len(decode_open(full)) == OPEN_IDS_MAX
-    beat = make_heartbeat(NETWORK, 2, open_=full)
+    beat = make_heartbeat(
+        NETWORK,
+        2,
+        connected=bytes(CONNECTED_BYTES_MAX),
+        heard=bytes(HEARD_BYTES_MAX),
+        observed=bytes(OBSERVED_BYTES_MAX),
+        open_=full,
+        roots=bytes(ROOTS_BYTES_MAX),
+    )
     data = pack(heartbeats=[beat] * 16)
     assert decode(data).heartbeats[0].open == full
     assert len(data) < MESSAGE_BYTES_MAX

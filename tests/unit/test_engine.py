@@ -18,6 +18,7 @@ from gossip_price.core.types import Entry, Now, Observation, StoredRow
 from gossip_price.engine import INBOX_MAX, PUBLISH_MAX, QUESTIONS_MAX, Engine, Turns, watch_store
 from gossip_price.network.document import Document, PairTerms
 from gossip_price.ports import (
+    Connection,
     Deliver,
     JournalError,
     NoObservationError,
@@ -212,6 +213,7 @@ class FakeTransport:
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
+        self.peers: frozenset[str] = frozenset()
         self.penalized: list[tuple[str, str]] = []
         self.asked: list[tuple[str, bytes, float]] = []
         self.gate = asyncio.Event()
@@ -225,7 +227,10 @@ class FakeTransport:
         return []
 
     def get_peers(self) -> frozenset[str]:
-        return frozenset()
+        return self.peers
+
+    def get_connections(self) -> tuple[Connection, ...]:
+        raise AssertionError("not the engine's business")
 
     async def publish(self, data: bytes) -> None:
         await self.gate.wait()
@@ -484,6 +489,23 @@ async def test_notes_and_blame_reach_their_places() -> None:
     await desk.until(lambda: bool(desk.transport.penalized))
     assert desk.notes == [NOTE]
     assert desk.transport.penalized == [("liar", "decimals")]
+    await desk.end()
+
+
+async def test_the_machine_is_told_of_connections_once_when_they_change() -> None:
+    desk = Desk(lambda event: [])
+    told = [frozenset({"one"}), frozenset({"one", "other"}), frozenset[str]()]
+
+    async def take_a_turn() -> None:
+        count = len(desk.machine.heard)
+        desk.engine.offer(ev.StoreDown("something"))
+        await desk.until(lambda: len(desk.machine.heard) > count)
+
+    for peers in told:
+        desk.transport.peers = peers
+        await take_a_turn()
+        await take_a_turn()
+    assert [one.peers for one in desk.machine.heard if isinstance(one, ev.PeersChanged)] == told
     await desk.end()
 
 

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import ast
 import io
 import json
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 
 from gossip_price.adapters.logs import NoteLogger, configure_logs, format_price, redact
 from gossip_price.core.events import Note, NoteKind
+from networks import make_network
+from world import World
 
 ID = bytes.fromhex("0badcafe") + bytes(28)
 #: The first address of EIP-55's examples.
@@ -273,3 +278,72 @@ def test_an_unknown_format_or_level_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         configure(stream, format_, level)
+
+
+def test_what_the_standard_loggers_of_ours_add_are_fields_and_what_libraries_add_is_not(
+    stream: io.StringIO,
+) -> None:
+    configure(stream, "text")
+    extra = {"peer": "16Uiu2HAm", "reason": "a b", "color_message": "\x1b[31mred"}
+    logging.getLogger("gossip_price.adapters.libp2p.node").warning("peer_refused", extra=extra)
+    assert stream.getvalue() == (
+        "2023-11-14T22:13:20.123Z WARNING peer_refused logger=gossip_price.adapters.libp2p.node"
+        ' peer=16Uiu2HAm reason="a b"\n'
+    )
+
+
+def test_a_price_can_be_followed_from_its_proposal_to_the_database_by_its_id(
+    stream: io.StringIO,
+) -> None:
+    world = World(make_network(4), latency_ms=100)
+    world.run_rounds(3)
+    configure(stream)
+    logger = NoteLogger(Mono())
+    for node in world.nodes:
+        for note in node.notes:
+            logger.observe(note)
+    first = next(line for line in read(stream) if line["event"] == "proposed")
+    story = [line["event"] for line in read(stream) if line.get("id") == first["id"]]
+    assert set(story) == {
+        "proposed",
+        "signed",
+        "cosigned",
+        "proven",
+        "settled",
+        "stored",
+        "receipt",
+    }
+    assert (story.count("proposed"), story.count("signed"), story.count("stored")) == (1, 3, 1)
+
+
+def test_text_shows_of_an_id_the_beginning_of_what_json_shows(stream: io.StringIO) -> None:
+    configure(stream)
+    NoteLogger().observe(PROVEN)
+    whole = str(read(stream)[0]["id"])
+    configure(stream, "text")
+    NoteLogger().observe(PROVEN)
+    shown = re.search(r" id=(\S+)", stream.getvalue())
+    assert shown is not None
+    assert whole.startswith(shown.group(1))
+
+
+#: A word or some, joined by underscores.
+_EVENT = re.compile(r"[a-z]+[a-z0-9]*(_[a-z0-9]+)*")
+
+
+def test_every_event_that_a_node_logs_is_a_word_and_what_it_is_about_are_fields() -> None:
+    # Debug lines are free: they are for us.
+    calls = []
+    for file in (Path(__file__).parents[2] / "node").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(
+                        value=ast.Name("log") | ast.Attribute(attr="_log"),
+                        attr="info" | "warning" | "error" | "exception",
+                    ),
+                    args=[ast.Constant(str(event)), *more],
+                ):
+                    calls.append((file.name, event, more))
+    assert len(calls) > 10
+    assert [call for call in calls if not _EVENT.fullmatch(call[1]) or call[2]] == []

@@ -206,6 +206,21 @@ MESSAGES: dict[str, tuple[Callable[[], bytes], NoteKind | None, str]] = {
         NoteKind.REJECTED,
         "unknown_member",
     ),
+    "a heartbeat that is connected to more than there are": (
+        lambda: pack(heartbeats=[make_heartbeat(NETWORK, OTHER, connected=b"\x10")]),
+        NoteKind.REJECTED,
+        "malformed",
+    ),
+    "a heartbeat that has heard fewer than there are": (
+        lambda: pack(heartbeats=[make_heartbeat(NETWORK, OTHER, heard=bytes(12))]),
+        NoteKind.REJECTED,
+        "malformed",
+    ),
+    "a heartbeat that has observed what there is not": (
+        lambda: pack(heartbeats=[make_heartbeat(NETWORK, OTHER, observed=b"\x07" + bytes(16))]),
+        NoteKind.REJECTED,
+        "malformed",
+    ),
     "a heartbeat of an unknown epoch": (
         lambda: pack(heartbeats=[make_heartbeat(STRANGERS, 0)]),
         NoteKind.IGNORED,

@@ -74,6 +74,7 @@ def test_every_name_is_read(environ: Environ, tmp_path: Path) -> None:
         "GP_MINIMUMSIGNERCOUNT": "3",
         "GP_FETCHPRICEINTERVAL": "10m",
         "GP_HTTPADDR": "[::1]:0",
+        "GP_CORSORIGINS": "https://a.example, http://localhost:3000",
         "GP_SOURCES": "coinbase,kraken",
         "GP_MINSOURCES": "2",
         "GP_SOURCE_TIMEOUT": "7",
@@ -94,6 +95,7 @@ def test_every_name_is_read(environ: Environ, tmp_path: Path) -> None:
     assert settings.identity_key_file == tmp_path / "identitykey"
     assert settings.journal_file == tmp_path / "journal.db"
     assert settings.http_addr == HostPort("::1", 0)
+    assert settings.cors_origins == ("https://a.example", "http://localhost:3000")
     assert [source.name for source in settings.sources] == ["coinbase", "kraken"]
     assert (settings.min_sources, settings.source_timeout_s) == (2, 7)
     assert settings.source_max_age_s == 120
@@ -122,6 +124,8 @@ CASES: list[tuple[Environ, str]] = [
     ({"GP_CONNECTIONADDR": "/ip4/1.2.3.4/tcp/65536"}, "a port from 0 to 65535"),
     ({"GP_CONNECTIONADDR": "/ip4/1.2.3.4/udp/1/quic-v1"}, "a listen address"),
     ({"GP_CONNECTIONADDR": f"/ip4/1.2.3.4/tcp/1/p2p/{PEER}"}, "a listen address"),
+    ({"GP_CORSORIGINS": "https://a.example/"}, r"GP_CORSORIGINS\[0\]: .*a.example/' given"),
+    ({"GP_CORSORIGINS": "*,a.example"}, r"GP_CORSORIGINS\[1\]: .*without a path"),
     ({"GP_ANNOUNCEADDR": "/ip4/1.2.3.4/tcp/0"}, r"GP_ANNOUNCEADDR\[0\]: .*/tcp/0' given"),
     ({"GP_ANNOUNCEADDR": "/dns4/-a-/tcp/1"}, "after /dns4/ a DNS name"),
     ({"GP_BOOTSTRAPADDR": "/ip4/1.2.3.4/tcp/1"}, r"GP_BOOTSTRAPADDR\[0\]: .*followed by /p2p/"),

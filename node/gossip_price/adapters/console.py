@@ -17,6 +17,8 @@ from typing import Any, Final, Protocol
 from rich.console import Console
 from rich.text import Text
 
+from gossip_price.network.keys import shorten
+
 #: Stories and things said once that are remembered; the oldest leave first.
 REMEMBERED_MAX: Final = 4_096
 #: The same warning of the same node is not repeated within this time.
@@ -221,7 +223,7 @@ class LiveLog:
         text = str(address)
         if text in self._names:
             return self._names[text]
-        return f"{text[:6]}…{text[-4:]}" if text else ""
+        return shorten(text) if text else ""
 
     def _format_time(self, unix_s: float) -> str:
         return datetime.fromtimestamp(unix_s, self._zone).strftime("%H:%M:%S")

@@ -47,9 +47,16 @@ _SCHEMA: Final = (
     "CREATE INDEX votes_by_round ON votes (round)",
     "CREATE TABLE proven (id BLOB PRIMARY KEY, round INTEGER NOT NULL, entry BLOB NOT NULL,"
     " last_signed_ms INTEGER NOT NULL, sources BLOB NOT NULL, spread_bp INTEGER,"
-    " stored INTEGER NOT NULL DEFAULT 0)",
+    " stored INTEGER NOT NULL DEFAULT 0, pair TEXT)",
     "CREATE INDEX proven_by_round ON proven (round)",
+    "CREATE INDEX proven_by_pair ON proven (pair, round)",
     "CREATE TABLE peers (peer TEXT PRIMARY KEY, addresses BLOB NOT NULL) WITHOUT ROWID",
+)
+#: What files of an earlier version lack. Versions that do not know the column leave it NULL, so
+#: that a node may go back to one and forth again.
+_ADD_PAIR: Final = (
+    "ALTER TABLE proven ADD COLUMN pair TEXT",
+    "CREATE INDEX proven_by_pair ON proven (pair, round)",
 )
 _SELECT_PROVEN: Final = "SELECT id, entry, last_signed_ms, sources, spread_bp, stored FROM proven"
 #: Values of `proven.stored`; they only rise.
@@ -87,6 +94,7 @@ class SqliteJournal:
                 if _is_blank(connection):
                     self._create(connection, now_ms)
                 self._check_file(connection)
+                self._fill_pairs(connection)
                 # Only now may anything rely on the birth: the name itself must survive too.
                 sync_folder(path.parent)
         except BaseException:
@@ -146,6 +154,29 @@ class SqliteJournal:
             rows = connection.execute(statement, (*after, limit)).fetchall()
         return tuple(self._to_proven(row) for row in rows)
 
+    def find_proven(self, id_: bytes) -> tuple[ProvenRecord, bool] | None:
+        """Return the proven entry with this id, and whether it is stored. Raises JournalError."""
+        with self._transaction(synced=False) as connection:
+            row = connection.execute(f"{_SELECT_PROVEN} WHERE id = ?", (id_,)).fetchone()
+        return None if row is None else (self._to_proven(row), bool(row[-1]))
+
+    def read_newest(
+        self, pair: str | None, before: Key, from_round: int, limit: int
+    ) -> tuple[tuple[ProvenRecord, bool], ...]:
+        """Return proven entries before (round, id), newest first, each with whether it is stored.
+
+        Of one pair, or of all; of rounds from `from_round` on; at most `limit`. Raises
+        JournalError.
+        """
+        where = "round <= ? AND (round, id) < (?, ?) AND round >= ?"
+        values: tuple[object, ...] = (before[0], *before, from_round)
+        if pair is not None:
+            where, values = f"pair = ? AND {where}", (pair, *values)
+        statement = f"{_SELECT_PROVEN} WHERE {where} ORDER BY round DESC, id DESC LIMIT ?"
+        with self._transaction(synced=False) as connection:
+            rows = connection.execute(statement, (*values, limit)).fetchall()
+        return tuple((self._to_proven(row), bool(row[-1])) for row in rows)
+
     def load_peers(self) -> dict[str, tuple[str, ...]]:
         """Return the peer book: addresses by peer id, newest first. Raises JournalError."""
         with self._transaction() as connection:
@@ -182,8 +213,8 @@ class SqliteJournal:
                 self._put_vote(connection, record)
             case ProvenRecord():
                 connection.execute(
-                    "INSERT INTO proven (id, round, entry, last_signed_ms, sources, spread_bp)"
-                    " VALUES (?, ?, ?, ?, ?, ?)"
+                    "INSERT INTO proven (id, round, entry, last_signed_ms, sources, spread_bp,"
+                    " pair) VALUES (?, ?, ?, ?, ?, ?, ?)"
                     " ON CONFLICT (id) DO UPDATE SET entry = excluded.entry,"
                     " last_signed_ms = excluded.last_signed_ms, sources = excluded.sources,"
                     " spread_bp = excluded.spread_bp",
@@ -194,6 +225,7 @@ class SqliteJournal:
                         record.last_signed_ms,
                         msgspec.msgpack.encode(record.sources),
                         record.spread_bp,
+                        record.entry.report.pair,
                     ),
                 )
             case StoredRecord(id=id_, confirmed=confirmed):
@@ -314,6 +346,19 @@ class SqliteJournal:
             said = " ".join(str(verdict).split())
             raise JournalError(f"journal {self._path} is damaged ({said}); {_NEW_BIRTH}")
         self._check_owner(connection)
+
+    def _fill_pairs(self, connection: sqlite3.Connection) -> None:
+        """Give the entries that an earlier version wrote their pair, which is in them anyway."""
+        columns = {row[1] for row in connection.execute("PRAGMA table_info (proven)")}
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in () if "pair" in columns else _ADD_PAIR:
+            connection.execute(statement)
+        rows = connection.execute("SELECT id, entry FROM proven WHERE pair IS NULL").fetchall()
+        connection.executemany(
+            "UPDATE proven SET pair = ? WHERE id = ?",
+            ((self._decode(entry, Entry).report.pair, id_) for id_, entry in rows),
+        )
+        connection.execute("COMMIT")
 
     def _check_owner(self, connection: sqlite3.Connection) -> None:
         found = dict(connection.execute("SELECT name, value FROM meta"))

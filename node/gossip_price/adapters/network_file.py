@@ -12,7 +12,7 @@ import structlog
 
 from gossip_price.adapters.owned import sync_folder
 from gossip_price.network.admission import get_admitted
-from gossip_price.network.document import DocumentError, NetworkFile
+from gossip_price.network.document import Document, DocumentError, NetworkFile
 from gossip_price.network.epochs import EpochChain
 from gossip_price.ports import Clock
 
@@ -77,6 +77,10 @@ class NetworkWatch:
     def chain(self) -> EpochChain:
         """The epochs known by now."""
         return self._chain
+
+    def get_in_force(self) -> Document:
+        """Return the epoch in force by our clock; before the first one starts, that one."""
+        return self._chain.get_current(self._clock.now().wall_ms // 1000)
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""

@@ -13,6 +13,7 @@ from gossip_price import __version__
 COMMANDS: Final = {
     "up": "run a whole network on this machine",
     "node": "run one node, configured by GP_* variables",
+    "status": "show how a network is, as one of its nodes sees it",
     "verify": "check stored prices against their signatures",
     "keys": "make or show a node's keys",
     "network": "make a network document with fresh keys, and the epochs after it",

@@ -17,6 +17,7 @@ from gossip_price.adapters.feed import DEFAULT_STARTS
 from gossip_price.adapters.supervisor import Child
 from gossip_price.adapters.tcp_ports import HOST
 from gossip_price.network.durations import format_duration
+from gossip_price.network.keys import shorten
 from gossip_price.network.source_mapping import format_sources
 from gossip_price.network.sources import Source
 
@@ -137,11 +138,11 @@ def make_banner(
         f"prices    {feed}",
         "",
         f"{BOOTSTRAP:<10}http://{layout.get_http(0):<17}{layout.get_listen(0):<28}"
-        f"{_shorten(network.bootstrap_peer_id)}",
+        f"{shorten(network.bootstrap_peer_id)}",
     ]
     lines += [
         f"{node.name:<10}http://{layout.get_http(number):<17}{layout.get_listen(number):<28}"
-        f"{_shorten(node.member.peer_id)}  signs as {node.member.address}"
+        f"{shorten(node.member.peer_id)}  signs as {node.member.address}"
         for number, node in enumerate(network.nodes, 1)
     ]
     url = shlex.quote(database)
@@ -184,7 +185,3 @@ def hide_password(url: str) -> str:
     )
     # Not urlunsplit: it drops the two slashes before an empty host.
     return f"{parts.scheme}://{shown}{parts.path}{'?' if query else ''}{query}"
-
-
-def _shorten(peer_id: str) -> str:
-    return f"{peer_id[:6]}…{peer_id[-6:]}"

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from gossip_price.core.forest import decode_roots
 from gossip_price.core.rounds import is_over, is_too_early
+from gossip_price.core.testimony import decode_testimony
 from gossip_price.core.types import Entry, Now, Report, Signature
 from gossip_price.core.wire import Heartbeat, Receipt, WireError, decode_open
 from gossip_price.crypto import SignatureError, recover
@@ -120,8 +121,9 @@ def check_heartbeat(heartbeat: Heartbeat, chain: EpochChain, author: str, now: N
     # [ignore] of an epoch that is over: its author may not have heard, or be no member any more
     if document not in chain.list_live(now.wall_ms // 1000):
         return _ignore("epoch_over")
-    # [reject] open ids that are none, roots that are none
+    # [reject] words about others, open ids or roots that no member of that epoch can have written
     try:
+        decode_testimony(heartbeat, document)
         decode_open(heartbeat.open)
         decode_roots(heartbeat.roots)
     except WireError as error:

@@ -160,6 +160,12 @@ class AskFailed(Struct, frozen=True):
     detail: str = ""
 
 
+class PeersChanged(Struct, frozen=True):
+    """We have live connections to these peer ids now, and to no others."""
+
+    peers: frozenset[str]
+
+
 class NetworkChanged(Struct, frozen=True):
     """The network file names these epochs now: those known, and perhaps more."""
 
@@ -191,6 +197,7 @@ Event = (
     | Asked
     | Answered
     | AskFailed
+    | PeersChanged
     | NetworkChanged
     | Closing
 )
@@ -421,7 +428,9 @@ class NoteKind(Enum):
 class Note(Struct, frozen=True):
     """Something happened that people, logs or metrics want to know. Decides nothing.
 
-    `member` is a 20-byte address; `count` of `needed` distinct signers; `ms` a duration.
+    `member` is the 20-byte address of who did it, `proposer` that of a report's; `count` of
+    `needed` distinct signers. `ms` is a duration: of what was proven since its round began (0 if
+    it came late), of what settled or was stored since its last new signer.
     """
 
     kind: NoteKind
@@ -429,6 +438,7 @@ class Note(Struct, frozen=True):
     round: int = 0
     id: bytes = b""
     member: bytes = b""
+    proposer: bytes = b""
     price: int = 0
     decimals: int = 0
     count: int = 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from gossip_price.network.document import MEMBERS_MAX, PAIRS_MAX
+
 #: A gossip message; py-libp2p silently drops what is over 1 MiB, and half leaves room for framing.
 MESSAGE_BYTES_MAX: Final = 512 * 1024
 #: Entries in one message: a full N = 256 entry is about 17 KB, a usual one under 500 bytes.
@@ -51,6 +53,18 @@ HEARTBEAT_QUIET_MS: Final = 60_000
 HEARTBEAT_LOUD_MS: Final = 30_000
 #: A member whose newest heartbeat is older than this many intervals does not count as a writer.
 HEARTBEAT_MISSED: Final = 3
+#: After two it is late already: one heartbeat may be lost, and one may be on its way.
+HEARTBEAT_MISSED_LATE: Final = 2
+#: So many members at least must say of another that they don't hear it: one alone may be the one
+#: that is cut off.
+REPORTERS_MIN: Final = 2
+#: What a heartbeat says of others: a bit a member; a count of messages a member, which at 25 a
+#: second ends after five years (and then stands still); an index, a round and a price a pair. At
+#: most 2.1 KB, of four members 34 bytes.
+CONNECTED_BYTES_MAX: Final = MEMBERS_MAX // 8
+HEARD_COUNT_MAX: Final = 2**32 - 1
+HEARD_BYTES_MAX: Final = MEMBERS_MAX * 4
+OBSERVED_BYTES_MAX: Final = PAIRS_MAX * (1 + 8 + 8)
 #: Open ids in one heartbeat: at 256 members 16 KiB. With more open, the window moves at each beat.
 OPEN_IDS_MAX: Final = 256
 #: Beside the time that messages wait for company, gossip has this long to bring what a heartbeat

@@ -15,6 +15,7 @@ import msgspec
 
 from gossip_price.core import events as ev
 from gossip_price.core.audit import Audit
+from gossip_price.core.backlog import Backlog
 from gossip_price.core.catchup import Catchup, End
 from gossip_price.core.checks import (
     Action,
@@ -28,6 +29,7 @@ from gossip_price.core.checks import (
 from gossip_price.core.events import Effect, Note, NoteKind, Record
 from gossip_price.core.forest import Forest, compute_cut
 from gossip_price.core.healing import Healing
+from gossip_price.core.hearing import MemberPresence
 from gossip_price.core.limits import (
     ASK_DEADLINE_MS,
     CLOCK_STEP_MS,
@@ -65,8 +67,10 @@ from gossip_price.core.rounds import (
     list_vote_keys,
 )
 from gossip_price.core.rows import LateSignature
+from gossip_price.core.testimony import Seen
 from gossip_price.core.types import Entry, Now, Report, Signature, StoredRow
 from gossip_price.core.wire import (
+    NO_STORE,
     VERSION_CHARS_MAX,
     Heartbeat,
     Receipt,
@@ -80,7 +84,6 @@ from gossip_price.core.writing import Writing
 from gossip_price.network.document import DAY_S, PROTOCOLS_KNOWN, Document, DocumentError
 from gossip_price.network.epochs import EpochChain
 
-_NO_STORE: Final = bytes(32)
 _UNSIGNED: Final = bytes(65)
 _HOUR_MS: Final = 3_600_000
 #: How often it is looked whether more rounds are closed.
@@ -189,6 +192,11 @@ class Machine:
     # --- what others may ask ------------------------------------------------------------------
 
     @property
+    def me(self) -> bytes:
+        """Our 20-byte address."""
+        return self._me
+
+    @property
     def is_journal_failing(self) -> bool:
         """The journal does not take records; nothing is signed."""
         return self._journal_retry_ms is not None
@@ -203,14 +211,62 @@ class Machine:
         """How many settled prices we have not seen written by ourselves."""
         return len(self._writing)
 
+    def describe_backlog(self, now: Now) -> Backlog:
+        """Tell what waits for signers or the database, and how long already."""
+        proven_ms = [
+            tally.proven_ms
+            for id_ in self._unsettled
+            if (tally := self._tallies.get(id_)) is not None and tally.proven_ms is not None
+        ]
+        waiting = self._writing.describe_waiting()
+        oldest_ms = waiting.oldest_signed_ms
+        return Backlog(
+            unsettled=len(proven_ms),
+            unsettled_age_ms=now.mono_ms - min(proven_ms, default=now.mono_ms),
+            unstored=waiting.count,
+            # The wall clock may have been set back since.
+            unstored_age_ms=0 if oldest_ms is None else max(0, now.wall_ms - oldest_ms),
+            stored_rounds=dict(self._writing.stored_rounds),
+        )
+
     def count_reports(self) -> int:
         """Return how many reports are in memory, proven or not."""
         return len(self._tallies)
+
+    def find_settled(self, id_: bytes) -> ev.ProvenRecord | None:
+        """Return a settled price that is in memory: all that wait to be stored, and the newest."""
+        tally = self._tallies.get(id_)
+        if tally is None or id_ not in self._settled:
+            return None
+        entry, signed_ms = tally.to_entry(), tally.last_signed_wall_ms
+        return ev.ProvenRecord(id_, entry, signed_ms, *tally.observed)
 
     def get_writers(self, store: bytes, mono_ms: int) -> list[bytes]:
         """Return the addresses of the members whose heartbeats, still fresh, name this store."""
         document = self._chain.get_current((mono_ms + self._clock_offset_ms) // 1000)
         return self._presence.get_writers(document, store, mono_ms)
+
+    def describe_presence(self, now: Now) -> tuple[MemberPresence, ...]:
+        """Return who is there and who says it hears whom: the members of the epoch in force."""
+        me = MemberPresence(
+            self._me,
+            received=now,
+            boot=self._boot_ms,
+            sequence=self._sequence,
+            version=self._version,
+            store=self._writing.store,
+            clock_ms=now.wall_ms,
+        )
+        return self._presence.describe(self._chain.get_current(now.wall_ms // 1000), me)
+
+    @property
+    def presence_changes(self) -> int:
+        """A number that grows whenever heartbeats or connections have brought something new."""
+        return self._presence.changes
+
+    def list_seen(self) -> Iterable[tuple[bytes, Seen]]:
+        """Give other members' newest observations, as their heartbeats name them, by address."""
+        return self._presence.list_seen()
 
     def find_clock_problem(self, now: Now) -> str | None:
         """Say what is wrong with the clock: it is behind a round that was entered before."""
@@ -260,7 +316,7 @@ class Machine:
         """Advance by one event; return what shall be done."""
         self._process_clock(now)
         # Most of what comes is heartbeats that tell nothing new: these leave all as it was.
-        if not isinstance(event, ev.Received | ev.Tick):
+        if not isinstance(event, ev.Received | ev.PeersChanged | ev.Tick):
             self._round_due_ms = self._due_ms = 0
         match event:
             case ev.Received():
@@ -299,6 +355,8 @@ class Machine:
                 self._process_ask_failed(event, now)
             case ev.Recalled():
                 self._process_recalled(event, now)
+            case ev.PeersChanged():
+                self._presence.process_peers(event.peers)
             case ev.NetworkChanged():
                 self._process_network(event)
             case ev.Closing():
@@ -393,7 +451,8 @@ class Machine:
         }
         live = self._chain.list_live(wall_s)
         self._presence.forget_all_but(
-            frozenset(address for document in live for address in document.addresses)
+            frozenset(address for document in live for address in document.addresses),
+            frozenset(terms.pair for document in live for terms in document.pairs),
         )
         peers = frozenset(member.peer_id for document in live for member in document.members)
         self._healing.forget_all_but(peers)
@@ -495,6 +554,7 @@ class Machine:
             self._process_no_observation(ev.NotObserved(round_.pair, round_.start, "price_range"))
             return
         round_.observation = observation
+        self._presence.process_observation(Seen(round_.pair, round_.start, observation.price))
         self._note(
             NoteKind.OBSERVED,
             pair=round_.pair,
@@ -650,6 +710,9 @@ class Machine:
 
     def _process_message(self, event: ev.Received, now: Now) -> None:
         self._outbox.count_message(now.mono_ms)
+        speaker = self._chain.find_peer_address(event.author, now.wall_ms // 1000)
+        if speaker is not None:
+            self._presence.count_message(speaker)
         try:
             envelope = decode(event.data)
         except WireError as error:
@@ -662,15 +725,8 @@ class Machine:
                 return
         for heartbeat in envelope.heartbeats:
             verdict = check_heartbeat(heartbeat, self._chain, event.author, now)
-            if verdict.action is Action.ACCEPT and self._presence.process_heartbeat(
-                heartbeat, now.mono_ms
-            ):
-                self._process_open(heartbeat, event.author, now)
-                self._close_forest(now)
-                if self._catchup.process_roots(
-                    event.author, heartbeat.roots, self._forest, now.mono_ms
-                ):
-                    self._due_ms = 0
+            if verdict.action is Action.ACCEPT:
+                self._process_heartbeat(heartbeat, event.author, now)
             if not self._process_verdict(verdict, event.author):
                 return
         for receipt in envelope.receipts:
@@ -680,6 +736,15 @@ class Machine:
                 self._process_receipt(receipt, now)
             if not self._process_verdict(verdict, event.author):
                 return
+
+    def _process_heartbeat(self, heartbeat: Heartbeat, author: str, now: Now) -> None:
+        document = self._chain.find(heartbeat.epoch)
+        if document is None or not self._presence.process_heartbeat(heartbeat, document, now):
+            return
+        self._process_open(heartbeat, author, now)
+        self._close_forest(now)
+        if self._catchup.process_roots(author, heartbeat.roots, self._forest, now.mono_ms):
+            self._due_ms = 0
 
     def _process_verdict(self, verdict: Verdict, author: str, report: Report | None = None) -> bool:
         """Tell of what was not accepted; cut off who cannot have sent it in good faith.
@@ -766,6 +831,7 @@ class Machine:
         self._await_settling(tally, now)
 
     def _await_settling(self, tally: Tally, now: Now) -> None:
+        self._presence.process_price()
         if not self._unsettled:
             members = len(self._chain.get_current(now.wall_ms // 1000).members)
             self._pulse.end_quiet(self._me, self._sequence, members, now.mono_ms)
@@ -788,7 +854,9 @@ class Machine:
             return
         self._forest.add(tally.id, tally.report.round, tally.signer_bits)
         if not was_proven:
-            self._note_tally(NoteKind.PROVEN, tally)
+            is_live = (tally.report.pair, tally.report.round) in self._rounds
+            elapsed_ms = now.wall_ms - tally.report.round * 1000 if is_live else 0
+            self._note_tally(NoteKind.PROVEN, tally, ms=max(0, elapsed_ms))
         if tally.id in self._settled:
             # The row stays as it was at settlement; the late signature is kept beside it.
             self._due_ms = 0
@@ -1197,6 +1265,7 @@ class Machine:
                 self._remember(ev.StoredRecord(id_, confirmed=False))
             elif id_ not in self._settled:
                 self._receipted[id_] = receipt.store
+            self._writing.mark_stored(tally.report)
             self._note_tally(NoteKind.RECEIPT, tally, member=receipt.writer)
 
     def _process_store_up(self, event: ev.StoreUp, now: Now) -> None:
@@ -1270,6 +1339,7 @@ class Machine:
                 self._unsettled.add(tally.id)
                 continue
             self._settled.add(tally.id)
+            self._writing.mark_stored(report)
             if confirmed:
                 self._finish(tally.id)
             else:
@@ -1281,7 +1351,9 @@ class Machine:
         if now.mono_ms < self._pulse.get_deadline_ms(is_quiet=not self._unsettled):
             return
         live = self._chain.list_live(now.wall_ms // 1000)
-        self._pulse.process_beat(len(live[0].members), now.mono_ms)
+        members = len(live[0].members)
+        self._pulse.process_beat(members, now.mono_ms)
+        self._presence.process_beat(members, now.mono_ms, is_quiet=not self._unsettled)
         # One that was removed is heard until what it knows has settled: it may know more.
         begun = (document for document in live if document.epoch <= live[0].epoch)
         document = next((doc for doc in begun if self._me in doc.index_by_address), None)
@@ -1295,8 +1367,9 @@ class Machine:
             self._sequence,
             document.hash,
             max(0, now.wall_ms),
-            self._writing.store or _NO_STORE,
+            self._writing.store or NO_STORE,
             self._version,
+            *self._presence.make_testimony(document),
             encode_open((tally.id, tally.signer_bits) for tally in self._list_open()),
             self._forest.encode_roots(),
             _UNSIGNED,
@@ -1329,6 +1402,7 @@ class Machine:
             "pair": report.pair,
             "round": report.round,
             "id": tally.id,
+            "proposer": report.proposer,
             "price": report.price,
             "decimals": report.decimals,
             "count": len(tally.signatures),

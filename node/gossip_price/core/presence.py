@@ -1,9 +1,28 @@
-"""Who is there: the newest heartbeat of each member, and which store it writes to."""
+"""Who is there: the newest heartbeat of each member, and what we ourselves hear and see.
+
+The clock here is our own pulse: who was not heard for so many of our beats is late. All members
+beat alike, seldom in quiet and often while a price is under way, so that nobody has to tell how
+soon it will beat again; and while our process is stopped, nobody is held to be late.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import compress
+
+from gossip_price.core.hearing import MemberPresence
 from gossip_price.core.limits import HEARTBEAT_MISSED, HEARTBEAT_MS, HEARTBEAT_QUIET_MS
-from gossip_price.core.wire import Heartbeat
+from gossip_price.core.testimony import (
+    Seen,
+    Testimony,
+    decode_testimony,
+    encode_connected,
+    encode_heard,
+    encode_observed,
+)
+from gossip_price.core.types import Now
+from gossip_price.core.wire import NO_STORE, Heartbeat
 from gossip_price.network.document import Document
 
 #: All members together send about this many heartbeats a second, and in quiet one in so long.
@@ -21,23 +40,131 @@ def compute_quiet_interval_ms(members: int) -> int:
     return max(HEARTBEAT_QUIET_MS, members * _QUIET_MS_A_MEMBER)
 
 
+@dataclass(slots=True)
+class _Known:
+    """A member's newest heartbeat, and at which beat of ours each of its counts last grew."""
+
+    heartbeat: Heartbeat
+    document: Document
+    testimony: Testimony
+    received: Now
+    beat: int
+    grown: list[int]
+
+
+@dataclass(slots=True)
+class _Count:
+    """How many messages of a member came since our start, and at which beats of ours.
+
+    `beat` is that of the last, `returned` that of the first after a gap, or of all.
+    """
+
+    messages: int
+    beat: int
+    returned: int
+
+
 class Presence:
-    """The newest heartbeat of each member, by address. A replay changes nothing."""
+    """The newest heartbeat of each member, by address, and our view. A replay changes nothing."""
 
     def __init__(self) -> None:
-        self._beats: dict[bytes, tuple[Heartbeat, int]] = {}
+        self._beats: dict[bytes, _Known] = {}
+        self._counts: dict[bytes, _Count] = {}
+        self._seen: dict[str, Seen] = {}
+        self._peers: frozenset[str] = frozenset()
+        self._beat = 0
+        self._counted_ms: int | None = None
+        self._has_met_price = False
+        #: Grows whenever what `describe` returns may have changed by more than counts and ages.
+        self.changes = 0
 
-    def process_heartbeat(self, heartbeat: Heartbeat, mono_ms: int) -> bool:
-        """Take a checked heartbeat; tell whether it is newer than what we had.
+    # --- what we hear and see ourselves -------------------------------------------------------
+
+    def count_message(self, author: bytes) -> None:
+        """A message came of which this member is the author, whatever is in it."""
+        count = self._counts.get(author)
+        if count is None:
+            self._counts[author] = _Count(1, self._beat, self._beat)
+            return
+        if self._beat - count.beat > HEARTBEAT_MISSED:
+            count.returned = self._beat
+        count.messages += 1
+        count.beat = self._beat
+
+    def process_peers(self, peers: frozenset[str]) -> None:
+        """Take the peer ids of all live connections."""
+        self.changes += 1
+        self._peers = peers
+
+    def process_observation(self, seen: Seen) -> None:
+        """Keep what we observed ourselves, of each pair the newest round."""
+        known = self._seen.get(seen.pair)
+        if known is None or seen.round >= known.round:
+            self._seen[seen.pair] = seen
+
+    def process_price(self) -> None:
+        """A price is under way, for us and others alike; what an earlier life left is for us."""
+        self._has_met_price = True
+
+    def process_beat(self, members: int, mono_ms: int, *, is_quiet: bool) -> None:
+        """We beat now. Others do as often, unless we had a reason of our own."""
+        if is_quiet or not self._has_met_price:
+            interval_ms = compute_quiet_interval_ms(members)
+            if self._counted_ms is not None and mono_ms < self._counted_ms + interval_ms:
+                return
+        self._beat += 1
+        self.changes += 1
+        self._counted_ms = mono_ms
+
+    def make_testimony(self, document: Document) -> tuple[bytes, bytes, bytes]:
+        """Return `connected`, `heard` and `observed` of our next heartbeat, of this epoch."""
+        bits = sum(1 << index for index in self._list_connected(document))
+        counts = self._list_counts(document)
+        observed = encode_observed(tuple(self._seen.values()), document)
+        return encode_connected(bits), encode_heard(counts), observed
+
+    def _list_connected(self, document: Document) -> list[int]:
+        return [index for peer, index in document.index_by_peer.items() if peer in self._peers]
+
+    def _list_counts(self, document: Document) -> list[int]:
+        return [
+            0 if (count := self._counts.get(address)) is None else count.messages
+            for address in document.addresses
+        ]
+
+    # --- what others say ----------------------------------------------------------------------
+
+    def process_heartbeat(self, heartbeat: Heartbeat, document: Document, now: Now) -> bool:
+        """Take a checked heartbeat of this epoch; tell whether it is newer than what we had.
 
         Newer means a later boot, or the same boot and a higher sequence.
         """
         known = self._beats.get(heartbeat.member)
-        order = (heartbeat.boot, heartbeat.sequence)
-        if known is not None and order <= (known[0].boot, known[0].sequence):
-            return False
-        self._beats[heartbeat.member] = (heartbeat, mono_ms)
+        if known is not None:
+            before = known.heartbeat
+            if (heartbeat.boot, heartbeat.sequence) <= (before.boot, before.sequence):
+                return False
+        testimony = decode_testimony(heartbeat, document)
+        same_life = known is not None and known.heartbeat.boot == heartbeat.boot
+        self.changes += 1
+        grown = self._find_grown(testimony, document, known if same_life else None)
+        self._beats[heartbeat.member] = _Known(
+            heartbeat, document, testimony, now, self._beat, grown
+        )
         return True
+
+    def _find_grown(
+        self, testimony: Testimony, document: Document, before: _Known | None
+    ) -> list[int]:
+        """Return at which beat each count last grew, this heartbeat's being the last of them."""
+        if before is None:
+            return [self._beat] * len(testimony.heard)
+        grown = []
+        for address, count in zip(document.addresses, testimony.heard, strict=True):
+            place = before.document.index_by_address.get(address)
+            is_same = place is not None and before.testimony.heard[place] == count
+            grown.append(before.grown[place] if is_same and place is not None else self._beat)
+        return grown
 
     def get_writers(self, document: Document, store: bytes, mono_ms: int) -> list[bytes]:
         """Return the members of `document` that live and name `store`."""
@@ -46,12 +173,90 @@ class Presence:
         return [
             address
             for address in document.addresses
-            if (beat := self._beats.get(address)) is not None
-            and beat[1] >= oldest
-            and beat[0].store == store
+            if (known := self._beats.get(address)) is not None
+            and known.received.mono_ms >= oldest
+            and known.heartbeat.store == store
         ]
 
-    def forget_all_but(self, members: frozenset[bytes]) -> None:
-        """Drop who is on no roster any more."""
+    def forget_all_but(self, members: frozenset[bytes], pairs: frozenset[str]) -> None:
+        """Drop who is on no roster any more, and pairs that no epoch has."""
         for address in self._beats.keys() - members:
             del self._beats[address]
+        for address in self._counts.keys() - members:
+            del self._counts[address]
+        for pair in self._seen.keys() - pairs:
+            del self._seen[pair]
+
+    def list_seen(self) -> Iterator[tuple[bytes, Seen]]:
+        """Give the newest observations that others' heartbeats name, by address."""
+        for address, known in self._beats.items():
+            for seen in known.testimony.observed:
+                yield address, seen
+
+    # --- all together -------------------------------------------------------------------------
+
+    def describe(self, document: Document, me: MemberPresence) -> tuple[MemberPresence, ...]:
+        """Return what is known of each member of `document`, by index.
+
+        `me` has what only we know of ourselves; the rest of it is filled in here.
+        """
+        return tuple(
+            self._describe_me(document, me)
+            if address == me.member
+            else self._describe_other(address, len(document.members))
+            for address in document.addresses
+        )
+
+    def _describe_me(self, document: Document, me: MemberPresence) -> MemberPresence:
+        addresses = document.addresses
+        others = [address for address in addresses if address != me.member]
+        return MemberPresence(
+            me.member,
+            is_me=True,
+            steady=self._beat,
+            received=me.received,
+            boot=me.boot,
+            sequence=me.sequence,
+            epoch=document.hash,
+            version=me.version,
+            store=me.store,
+            clock_ms=me.clock_ms,
+            connected=frozenset(addresses[index] for index in self._list_connected(document)),
+            heard=dict(zip(addresses, self._list_counts(document), strict=True)),
+            unheard={
+                address: self._beat - (count.beat if (count := self._counts.get(address)) else 0)
+                for address in others
+            },
+            observed=tuple(self._seen.values()),
+        )
+
+    def _describe_other(self, address: bytes, members: int) -> MemberPresence:
+        count = self._counts.get(address)
+        steady = self._beat - (count.returned if count else 0)
+        known = self._beats.get(address)
+        if known is None:
+            return MemberPresence(address, steady=steady)
+        beat, testimony, addresses = known.heartbeat, known.testimony, known.document.addresses
+        # Never heard in a long life is not heard, however short a time we have watched.
+        lived = max(0, beat.clock_ms - beat.boot) // compute_quiet_interval_ms(members)
+        connected = (bool(testimony.connected >> index & 1) for index in range(len(addresses)))
+        return MemberPresence(
+            address,
+            missed=self._beat - known.beat,
+            steady=steady,
+            received=known.received,
+            boot=beat.boot,
+            sequence=beat.sequence,
+            epoch=beat.epoch,
+            version=beat.version,
+            store=None if beat.store == NO_STORE else beat.store,
+            clock_ms=beat.clock_ms,
+            connected=frozenset(compress(addresses, connected)),
+            heard=dict(zip(addresses, testimony.heard, strict=True)),
+            unheard={
+                other: max(known.beat - grown, 0 if heard else lived)
+                for other, heard, grown in zip(addresses, testimony.heard, known.grown, strict=True)
+                if other != address
+            },
+            observed=testimony.observed,
+        )

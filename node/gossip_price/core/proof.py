@@ -219,6 +219,11 @@ class EpochBook:
             )
         return document
 
+    def list_vouched(self) -> tuple[Document, ...]:
+        """Return the known documents that count."""
+        vouched = self._documents.keys() if self._vouched is None else self._vouched
+        return tuple(doc for hash_, doc in self._documents.items() if hash_ in vouched)
+
     def _vouch(self, epoch: bytes) -> None:
         """Vouch for an epoch and the chain before it, as far as the links hold."""
         assert self._vouched is not None  # noqa: S101  only called once it is made

@@ -15,9 +15,12 @@ import msgspec
 from msgspec import Meta
 
 from gossip_price.core.limits import (
+    CONNECTED_BYTES_MAX,
     ENTRIES_MAX,
     FOREST_DAYS,
+    HEARD_BYTES_MAX,
     MESSAGE_BYTES_MAX,
+    OBSERVED_BYTES_MAX,
     OPEN_IDS_MAX,
     RECEIPT_IDS_MAX,
 )
@@ -26,6 +29,8 @@ from gossip_price.crypto import StructType
 
 WIRE_VERSION: Final = 1
 VERSION_CHARS_MAX: Final = 64
+#: What a heartbeat's `store` is while its member has no database.
+NO_STORE: Final = bytes(32)
 #: An id, the length of its bitmap, and at most 32 bytes of bitmap, for each.
 OPEN_BYTES_MAX: Final = OPEN_IDS_MAX * (32 + 1 + 32)
 #: The cut, and for each day its number, how many signatures, and the root.
@@ -33,7 +38,8 @@ ROOTS_BYTES_MAX: Final = 8 + FOREST_DAYS * (4 + 4 + 32)
 
 HEARTBEAT_TYPE: Final = StructType(
     "Heartbeat(address member,uint64 boot,uint64 sequence,bytes32 epoch,uint64 clockMs,"
-    "bytes32 store,string version,bytes open,bytes roots)"
+    "bytes32 store,string version,bytes connected,bytes heard,bytes observed,bytes open,"
+    "bytes roots)"
 )
 RECEIPT_TYPE: Final = StructType(
     "Receipt(address writer,bytes32 store,uint64 writtenMs,bytes32[] ids)"
@@ -51,9 +57,10 @@ class WireError(ValueError):
 class Heartbeat(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A member is alive: which process (`boot`), which beat, what it knows and where it writes.
 
-    `store` is 32 zero bytes while the member has no database; `open` are the ids that it has
-    open, with who has signed them (`encode_open`); `roots` are those of its trees of what is proven
-    and closed (`forest.encode_roots`).
+    `store` is NO_STORE while the member has no database; `connected`, `heard` and `observed` are
+    what it says of others and has seen (`testimony`); `open` are the ids that it has open, with who
+    has signed them (`encode_open`); `roots` are those of its trees of what is proven and closed
+    (`forest.encode_roots`).
     """
 
     member: Bytes20
@@ -63,6 +70,9 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     clock_ms: UInt
     store: Bytes32
     version: Annotated[str, Meta(max_length=VERSION_CHARS_MAX)]
+    connected: Annotated[bytes, Meta(max_length=CONNECTED_BYTES_MAX)]
+    heard: Annotated[bytes, Meta(max_length=HEARD_BYTES_MAX)]
+    observed: Annotated[bytes, Meta(max_length=OBSERVED_BYTES_MAX)]
     open: Annotated[bytes, Meta(max_length=OPEN_BYTES_MAX)]
     roots: Annotated[bytes, Meta(max_length=ROOTS_BYTES_MAX)]
     signature: Bytes65
@@ -78,6 +88,9 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
             self.clock_ms,
             self.store,
             self.version,
+            self.connected,
+            self.heard,
+            self.observed,
             self.open,
             self.roots,
         )

@@ -14,6 +14,7 @@ from heapq import heappop, heappush
 from itertools import islice
 from typing import Final
 
+from gossip_price.core.backlog import Waiting
 from gossip_price.core.limits import (
     BATCH_ROWS_MAX,
     POISON_RETRY_MS,
@@ -25,7 +26,7 @@ from gossip_price.core.limits import (
     WRITER_STEP_MS,
 )
 from gossip_price.core.rounds import order_writers
-from gossip_price.core.types import Now, StoredRow
+from gossip_price.core.types import Now, Report, StoredRow
 
 Eligible = Callable[[bytes, int], Iterable[bytes]]
 """(store id, mono_ms) → addresses of the members that may write to this store."""
@@ -68,6 +69,8 @@ class Writing:
         self._in_flight: tuple[bytes, ...] = ()
         self._roll_call_ms: int | None = None
         self.store: bytes | None = None
+        #: By pair the newest round of which we know, or were told, that it is stored.
+        self.stored_rounds: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -118,6 +121,20 @@ class Writing:
         """Tell whether this id is on its way into the table, and not only vouched for."""
         pending = self._pending.get(id_)
         return pending is not None and pending.status is not _Status.TRUSTED
+
+    def mark_stored(self, report: Report) -> None:
+        """Take note that this report stands in the database."""
+        newest = max(report.round, self.stored_rounds.get(report.pair, 0))
+        self.stored_rounds[report.pair] = newest
+
+    def describe_waiting(self) -> Waiting:
+        """Tell how much waits that nobody vouches for, refused rows included."""
+        signed_ms = [
+            pending.row.last_signed_ms
+            for pending in self._pending.values()
+            if pending.status is not _Status.TRUSTED
+        ]
+        return Waiting(len(signed_ms), min(signed_ms, default=None))
 
     def is_first(self, slot: int, mono_ms: int) -> bool:
         """Tell whether we are the slot's first writer."""
@@ -184,6 +201,7 @@ class Writing:
         done = [self._pending.pop(id_) for id_ in ids if id_ in self._pending]
         for pending in done:
             self._trusted.pop(pending.row.id, None)
+            self.mark_stored(pending.row.report)
         news = tuple(p.row.id for p in done if p.status is not _Status.TRUSTED)
         return [pending.row for pending in done], news
 

@@ -75,6 +75,14 @@ class EpochChain:
         live = self.list_live(unix_s)
         return next((doc for doc in live if address in doc.index_by_address), None)
 
+    def find_peer_address(self, peer_id: str, unix_s: int) -> bytes | None:
+        """Return the address of the member that has this peer id in a live epoch, or None."""
+        for document in self.list_live(unix_s):
+            index = document.index_by_peer.get(peer_id)
+            if index is not None:
+                return document.addresses[index]
+        return None
+
     def find_break(self, known: EpochChain) -> str | None:
         """Say why this chain does not go on where `known` ends; None if it does, or is the same.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from functools import lru_cache
 from typing import Final
 
 import base58
@@ -44,6 +45,12 @@ def parse_secret(text: str) -> bytes:
     if not 0 < int.from_bytes(secret, "big") < CURVE_ORDER:
         raise KeyFormatError("a private key lies between 1 and the order of secp256k1")
     return secret
+
+
+@lru_cache(maxsize=1024)
+def shorten(text: str) -> str:
+    """Return an address or peer id as a screen shows it: `0x42c6…3d3f`."""
+    return f"{text[:6]}…{text[-4:]}"
 
 
 def format_address(address: bytes) -> str:

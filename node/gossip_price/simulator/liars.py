@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from gossip_price.core.rounds import get_rank_time_ms, order_proposers
+from gossip_price.core.testimony import encode_connected, encode_heard
 from gossip_price.core.types import Entry, Report, Signature
 from gossip_price.core.wire import WIRE_VERSION, Envelope, Heartbeat, Receipt, WireError
 from gossip_price.core.wire import decode as decode_wire
@@ -224,9 +225,14 @@ class Liar:
     def _beat(self, document: Document) -> None:
         """Be seen alive, so that others wait for it to write."""
         self._sequence += 1
+        # That it hears everybody or nobody, by turns, and is connected to all of them.
+        members = len(document.members)
+        heard = encode_heard([self._sequence % 2 * 2**32] * members)
+        connected = encode_connected((1 << members) - 1)
         beat = Heartbeat(
             self._me, 1, self._sequence, document.hash, max(0, self._world.true_ms),
-            self._world.store, "liar", b"", self._make_roots(document), _UNSIGNED,
+            self._world.store, "liar", connected, heard, b"",
+            b"", self._make_roots(document), _UNSIGNED,
         )  # fmt: skip
         signature = self._sign_digest(beat.compute_digest(document.separator))
         word = msgspec.structs.replace(beat, signature=signature)

@@ -227,6 +227,7 @@ class World:
         for watcher in self.watchers:
             watcher.began(self.get_moment(node), index, lost_volume=lost_volume)
         self.give(index, ev.Tick())
+        self._tell_peers()
         if self.table.up and index not in self.unreachable:
             self.give(index, ev.StoreUp(self.store))
 
@@ -238,6 +239,14 @@ class World:
         node.turns_left = node.effects_left = node.journal.cut = node.signer.cut = None
         for watcher in self.watchers:
             watcher.ended(self.get_moment(node), index)
+        self._tell_peers()
+
+    def _tell_peers(self) -> None:
+        """Let all nodes know who has a connection: everybody who lives, however bad the links."""
+        living = frozenset(node.peer_id for node in self.nodes if node.alive)
+        for node in self.nodes:
+            if node.alive:
+                self.give(node.index, ev.PeersChanged(living - {node.peer_id}))
 
     def cut_power(self, index: int) -> None:
         """End the machine that the process runs on: what was not synced is gone too."""

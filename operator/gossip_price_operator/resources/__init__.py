@@ -64,8 +64,7 @@ def _render(inputs: Inputs, file: NetworkFile, numbers: Collection[int]) -> Iter
     for number in sorted(numbers):
         yield make_journal_volume(inputs, number)
         yield make_node(inputs, number)
-    newest = file.epochs[-1]
     if spec.monitoring.pod_monitor and inputs.capabilities.pod_monitor:
         yield make_pod_monitor(inputs)
     if spec.monitoring.rules and inputs.capabilities.prometheus_rule:
-        yield make_rules(inputs, newest.interval, newest.minimum_signers)
+        yield make_rules(inputs)

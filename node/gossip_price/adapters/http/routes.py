@@ -6,17 +6,23 @@ Every answer that is not what was asked for is a JSON problem (RFC 9457).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from http import HTTPStatus
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from gossip_price.adapters.http.problems import show_http_problem, show_own_problem
+from gossip_price.adapters.http.rate_limit import RateLimit, RateLimiter
+from gossip_price.adapters.http.security import SecurityHeaders
 
 
 class Health(Protocol):
@@ -63,15 +69,30 @@ def make_status_routes(tell: Callable[[], Mapping[str, Any]]) -> list[BaseRoute]
     return [Route("/api/v1/status", status, methods=["GET"])]
 
 
-def make_app(routes: Iterable[BaseRoute]) -> Starlette:
-    """Return the app of these routes, first match first; GET (and with it HEAD) is their choice."""
+def make_app(
+    routes: Iterable[BaseRoute],
+    *,
+    cors_origins: Sequence[str] = (),
+    limiter: RateLimiter | None = None,
+) -> ASGIApp:
+    """Return the app of these routes, first match first; GET (and with it HEAD) is their choice.
+
+    Pages of `cors_origins` may read it in a browser; "*" are all pages. `limiter` is one of the
+    app's own unless it is given.
+    """
+    middleware = [Middleware(RateLimit, limiter=limiter or RateLimiter())]
+    if cors_origins:
+        cors = Middleware(CORSMiddleware, allow_origins=cors_origins, allow_methods=("GET",))
+        # Outside, so that a page can read that it is too fast.
+        middleware.insert(0, cors)
     app = Starlette(
         routes=list(routes),
-        exception_handlers={HTTPException: _show_http_problem, Exception: _show_own_problem},
+        middleware=middleware,
+        exception_handlers={HTTPException: show_http_problem, Exception: show_own_problem},
     )
     # /livez/ is another path, and a redirect there would be built from the Host header.
     app.router.redirect_slashes = False
-    return app
+    return SecurityHeaders(app)
 
 
 def _answer(problems: Mapping[str, str], bad: str) -> Response:
@@ -80,22 +101,3 @@ def _answer(problems: Mapping[str, str], bad: str) -> Response:
         body = {"status": bad, "problems": dict(problems)}
         return JSONResponse(body, status_code=503, headers=headers)
     return JSONResponse({"status": "ok"}, headers=headers)
-
-
-async def _show_http_problem(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    headers = error.headers if isinstance(error, HTTPException) else None
-    problem = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": f"{request.method} {request.url.path[:200]}",
-    }
-    return JSONResponse(
-        problem, status_code=status, headers=headers, media_type="application/problem+json"
-    )
-
-
-async def _show_own_problem(request: Request, error: Exception) -> Response:
-    """Answer for our own mistake; Starlette raises it again and the server logs it whole."""
-    return await _show_http_problem(request, error)

@@ -15,6 +15,7 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gossip_price.adapters.http.routes import (
     Health,
@@ -23,8 +24,9 @@ from gossip_price.adapters.http.routes import (
     make_probe_routes,
 )
 
-#: Connections at once; beyond it a 503. Probes, a scraper and some readers need a dozen.
-CONNECTIONS_MAX: Final = 256
+#: Connections at once; beyond it a 503. Half is for listeners to events (`live.LISTENERS_MAX`), so
+#: that probes, a scraper and readers are answered while all of those are there.
+CONNECTIONS_MAX: Final = 512
 #: Request line and headers together.
 HEAD_BYTES_MAX: Final = 16 * 1024
 #: An idle connection is closed after this time.
@@ -41,7 +43,7 @@ class AppServer:
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=_Protocol,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
@@ -108,9 +110,22 @@ class HttpServer(AppServer):
         health: Health,
         registry: CollectorRegistry,
         routes: Sequence[BaseRoute] = (),
+        *,
+        cors_origins: Sequence[str] = (),
     ) -> None:
         own = [*make_probe_routes(health), *make_metrics_routes(registry)]
-        super().__init__(address, make_app([*own, *routes]))
+        super().__init__(address, make_app([*own, *routes], cors_origins=cors_origins))
+
+
+class _Protocol(H11Protocol):
+    """One connection. Who serves an endless answer may cut it off: `state["abort"]`.
+
+    Closing would wait until all is sent, for ever if the reader does not read.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "abort": transport.abort}
 
 
 class _Server(uvicorn.Server):

@@ -132,7 +132,7 @@ class Router(GossipSub):  # type: ignore[misc]  # libp2p is untyped to us
             try:
                 await super().heartbeat()
             except Exception:  # supervising edge: logged, and goes on
-                log.exception("a gossipsub heartbeat failed")
+                log.exception("gossip_heartbeat_failed")
             await trio.sleep(self.heartbeat_interval)
 
     async def on_peer_subscribed(self, peer_id: Any, topic: str) -> None:
@@ -140,7 +140,7 @@ class Router(GossipSub):  # type: ignore[misc]  # libp2p is untyped to us
         try:
             await super().on_peer_subscribed(peer_id, topic)
         except Exception:  # supervising edge: logged; the heartbeat grafts too
-            log.exception("could not graft %s", peer_id)
+            log.exception("graft_failed", extra={"peer": str(peer_id)})
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ class Gossip(Pubsub):  # type: ignore[misc]  # libp2p is untyped to us
                 return False
             return bool(self._topics[message.topicIDs[0]].admit(str(author), message.data))
         except Exception:  # supervising edge: raised here it would end the node
-            log.exception("a validator failed; the message is dropped")
+            log.exception("validator_failed", extra={"peer": str(forwarder)})
             self._counters.validator_errors += 1
             return False
 
@@ -220,7 +220,8 @@ class Gossip(Pubsub):  # type: ignore[misc]  # libp2p is untyped to us
             if msg_forwarder == self.my_id:
                 raise
             self._counters.malformed += 1
-            log.info("a message from %s is malformed: %r", msg_forwarder, error)
+            told = {"peer": str(msg_forwarder), "reason": repr(error)}
+            log.info("message_malformed", extra=told)
 
     async def continuously_read_stream(self, stream: Any) -> None:
         """Read a peer's frames; bytes that are no protobuf would end the node."""
@@ -231,7 +232,7 @@ class Gossip(Pubsub):  # type: ignore[misc]  # libp2p is untyped to us
         except Exception as error:
             peer = stream.muxed_conn.peer_id
             self._counters.malformed += 1
-            log.info("a frame from %s is malformed: %r", peer, error)
+            log.info("frame_malformed", extra={"peer": str(peer), "reason": repr(error)})
             if isinstance(error, DecodeError):  # its own bytes, on its own connection
                 self._offended(str(peer))
             raise ParseError(str(error)) from error

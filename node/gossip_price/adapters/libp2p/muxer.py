@@ -47,7 +47,7 @@ class GuardedYamux(Yamux):  # type: ignore[misc]  # libp2p is untyped to us
         try:
             await super().start()
         except Exception:  # supervising edge: a peer's frames, all of it logged
-            log.warning("connection of %s broke", self.peer_id, exc_info=True)
+            log.warning("connection_broke", extra={"peer": str(self.peer_id)}, exc_info=True)
         finally:
             cut_socket(self)
 

@@ -36,11 +36,13 @@ from gossip_price.adapters.libp2p.counters import Counters
 from gossip_price.adapters.libp2p.dht import Dht
 from gossip_price.adapters.libp2p.exchange import Exchange
 from gossip_price.adapters.libp2p.gossip import Gossip, Router, Topic
+from gossip_price.adapters.libp2p.ledger import Ledger
 from gossip_price.adapters.libp2p.membership import Membership
 from gossip_price.adapters.libp2p.muxer import cut
 from gossip_price.adapters.libp2p.prober import run_prober
 from gossip_price.adapters.libp2p.swarm import build_host
 from gossip_price.network.multiaddrs import Address, parse_multiaddr
+from gossip_price.ports import Connection
 
 log = logging.getLogger(__name__)
 
@@ -132,9 +134,11 @@ class Node:
             membership=membership,
             counters=counters,
         )
+        self._ledger = Ledger(self._host.get_network())
         self._nursery: trio.Nursery | None = None
-        #: Peer ids of live connections; replaced, never changed: read on another thread.
+        #: Live connections and their peer ids; replaced, never changed: read on another thread.
         self.peers: frozenset[str] = frozenset()
+        self.connections: tuple[Connection, ...] = ()
 
     async def run(self) -> None:
         """Listen, join, work until `stop`, say goodbye. Raises OSError if it cannot listen."""
@@ -154,7 +158,9 @@ class Node:
                     await self._gossip.subscribe(topic)
                 nursery = self._nursery = await stack.enter_async_context(trio.open_nursery())
                 nursery.start_soon(self._connector.run)
-                nursery.start_soon(run_prober, self._host, self._tuning, self._counters)
+                nursery.start_soon(
+                    run_prober, self._host, self._tuning, self._counters, self._note_ping
+                )
                 nursery.start_soon(self._run_announcer)
                 nursery.start_soon(self._run_discovery)
                 nursery.start_soon(self._run_bookkeeping)
@@ -189,7 +195,8 @@ class Node:
         """Refuse a peer for a while, and cut it."""
         now = trio.current_time()
         self._counters.bans += 1
-        log.warning("%s is refused for %.0f s: %s", peer, self._tuning.ban_s, reason)
+        told = {"peer": peer, "reason": reason, "for_s": self._tuning.ban_s}
+        log.warning("peer_refused", extra=told)
         self._membership.process_ban(peer, now + self._tuning.ban_s, now)
         self.cut_unadmitted()
 
@@ -250,8 +257,13 @@ class Node:
         )
         self._connector.is_book_changed |= changed
 
+    def _note_ping(self, connection: Any, ping_s: float) -> None:
+        self._ledger.process_ping(connection, ping_s)
+        self.connections = self._ledger.list_connections()
+
     def _note_connections(self, is_new: bool) -> None:
-        self.peers = self._connector.list_connected()
+        self.connections = self._ledger.list_connections()
+        self.peers = frozenset(connection.peer for connection in self.connections)
         if is_new:
             self._newcomer.set()
 

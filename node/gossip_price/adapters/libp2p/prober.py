@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
 import trio
@@ -24,12 +25,14 @@ from gossip_price.adapters.libp2p.muxer import cut
 log = logging.getLogger(__name__)
 
 
-async def _ping(host: Any, connection: Any) -> None:
+async def _ping(host: Any, connection: Any) -> float:
+    """Return the seconds between ping and pong; what making the stream takes is not in them."""
     stream = await connection.new_stream()
     try:
         communicator = MultiselectCommunicator(stream)
         stream.set_protocol(await host.multiselect_client.select_one_of([PING], communicator))
         sent, got = os.urandom(PING_LENGTH), b""
+        began = trio.current_time()
         await stream.write(sent)
         while len(got) < PING_LENGTH:
             piece = await stream.read(PING_LENGTH - len(got))
@@ -38,21 +41,27 @@ async def _ping(host: Any, connection: Any) -> None:
             got += piece
         if got != sent:
             raise OSError("the pong is another one's")
+        return trio.current_time() - began
     finally:
         with trio.move_on_after(1) as scope:
             scope.shield = True
             await stream.reset()
 
 
-async def run_prober(host: Any, tuning: Tuning, counters: Counters) -> None:
-    """Ping every connection for ever; cut those that miss `ping_strikes` pongs in a row."""
+async def run_prober(
+    host: Any, tuning: Tuning, counters: Counters, tell: Callable[[Any, float], None]
+) -> None:
+    """Ping every connection for ever; cut those that miss `ping_strikes` pongs in a row.
+
+    `tell(connection, seconds)` is called for each pong.
+    """
     strikes: collections.Counter[int] = collections.Counter()
 
     async def probe(connection: Any) -> None:
         answered = False
         with trio.move_on_after(tuning.ping_timeout_s):
             try:
-                await _ping(host, connection)
+                tell(connection, await _ping(host, connection))
                 answered = True
             except Exception as error:  # noqa: BLE001  # supervising edge: any end is a strike
                 log.debug("ping of %s: %r", connection.muxed_conn.peer_id, error)
@@ -63,7 +72,8 @@ async def run_prober(host: Any, tuning: Tuning, counters: Counters) -> None:
         if strikes[id(connection)] >= tuning.ping_strikes:
             del strikes[id(connection)]
             counters.dead_connections += 1
-            log.info("%s does not answer; cut", connection.muxed_conn.peer_id)
+            peer = str(connection.muxed_conn.peer_id)
+            log.info("peer_cut", extra={"peer": peer, "reason": "does not answer"})
             await cut(connection)
 
     while True:

@@ -116,7 +116,8 @@ def _guard_streams(swarm: Any) -> None:
         try:
             await handle(stream)
         except Exception as error:  # noqa: BLE001  # supervising edge: a peer's stream, logged
-            log.info("a stream of %s ended: %r", stream.muxed_conn.peer_id, error)
+            peer = str(stream.muxed_conn.peer_id)
+            log.info("stream_broke", extra={"peer": peer, "reason": repr(error)})
             with trio.move_on_after(1) as scope:
                 scope.shield = True
                 try:

@@ -22,7 +22,7 @@ from gossip_price.adapters.libp2p.inbox import Inbox
 from gossip_price.adapters.libp2p.membership import Membership
 from gossip_price.adapters.libp2p.node import Node, Owner
 from gossip_price.core.limits import MESSAGE_BYTES_MAX
-from gossip_price.ports import Deliver, RequestError, Respond
+from gossip_price.ports import Connection, Deliver, RequestError, Respond
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -110,6 +110,10 @@ class LibP2pTransport:
         """Return the peer ids of live connections, bootstraps among them."""
         return self._node.peers if self._node is not None else frozenset()
 
+    def get_connections(self) -> tuple[Connection, ...]:
+        """Return the connections behind `get_peers`, one a peer, the oldest if it has several."""
+        return self._node.connections if self._node is not None else ()
+
     def get_counters(self) -> dict[str, int]:
         """Return what was counted since the start, by name."""
         return self._counters.snapshot()
@@ -172,7 +176,7 @@ class LibP2pTransport:
             async with asyncio.timeout(CLOSE_S):
                 await self._ended.wait()
         except TimeoutError:
-            log.warning("libp2p did not end within %.0f s; its thread is abandoned", CLOSE_S)
+            log.warning("transport_abandoned", extra={"reason": f"not ended within {CLOSE_S:g} s"})
 
     # Between the threads.
 

@@ -1,6 +1,8 @@
 """One formatter for every line of the process, ours and the libraries': text or JSON.
 
-Knows nothing of prices; bytes in a field are an address (20) or an id (any other length).
+Knows nothing of prices; bytes in a field are an address (20) or an id (any other length). Text
+shows the first eight digits of an id, JSON all of it: what one shows is the beginning of what the
+other, an API or a table shows. Addresses and peer ids are always whole.
 Passwords in database URLs never get through, wherever in a line they stand.
 """
 
@@ -23,6 +25,9 @@ from gossip_price.network.keys import format_address
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 #: Libraries whose everyday lines (requests, connections, streams) say nothing to our readers.
 _QUIET: Final = ("httpx", "httpcore", "uvicorn", "asyncio", "multiaddr", "zeroconf")
+#: Fields that our code on the standard library's logger gives as `extra`; libraries put other
+#: things there.
+_EXTRA: Final = ("peer", "reason", "for_s")
 
 #: A password goes on to the last @ of the word: one that holds an unescaped @ is hidden whole.
 _URL_PASSWORD = re.compile(r"(postgres(?:ql)?(?:\+\w+)?://[^\s:/@]*):\S*@", re.IGNORECASE)
@@ -52,7 +57,11 @@ def configure_logs(
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name],
+            foreign_pre_chain=[
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.ExtraAdder(allow=_EXTRA),
+            ],
             processors=[
                 _make_time_stamper(now_s),
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,

@@ -12,21 +12,13 @@ import asyncpg
 
 from gossip_price.adapters.postgres.connection import Connection
 from gossip_price.adapters.postgres.insert import INSERT_PRICES, to_columns
-from gossip_price.adapters.postgres.read import CLAIM, SIGN_DATA_MAX, to_claim
+from gossip_price.adapters.postgres.read import CLAIM, LATE, to_claim
 from gossip_price.core.rows import Correction, FoundRow, LateSignature, RowRange
 from gossip_price.network.keys import format_address
 
-#: A signature as JSON text has 220 characters; a roster has 256 members at most.
-_LATE_ROWS_MAX: Final = 256
-
 # A row's version is where its tuple lies and who wrote it: any change of it is another one.
 _FOUND: Final = f"""
-SELECT {CLAIM}, p.ctid::text || ' ' || p.xmin::text AS version,
-       (SELECT left(json_agg(json_build_object('signer', left(s.signer, 80),
-                                               'signature', left(s.signature, 140)))::text,
-                    {SIGN_DATA_MAX})
-        FROM (SELECT signer, signature FROM signatures WHERE signatures.id = p.id
-              ORDER BY signer LIMIT {_LATE_ROWS_MAX}) AS s) AS late
+SELECT {CLAIM}, p.ctid::text || ' ' || p.xmin::text AS version, {LATE} AS late
 FROM prices AS p
 """  # noqa: S608  the numbers in it are ours
 

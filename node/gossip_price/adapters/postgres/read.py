@@ -31,6 +31,18 @@ CLAIM: Final = f"""
        left(extract(epoch FROM observed_time)::text, 80) AS observed_at, decimals
 """
 
+#: A signature as JSON text has 220 characters; a roster has 256 members at most.
+_LATE_ROWS_MAX: Final = 256
+
+#: Signatures that came after the row of `prices AS p` was stored, as JSON text like sign_data.
+LATE: Final = f"""
+       (SELECT left(json_agg(json_build_object('signer', left(s.signer, 80),
+                                               'signature', left(s.signature, 140)))::text,
+                    {SIGN_DATA_MAX})
+        FROM (SELECT signer, signature FROM signatures WHERE signatures.id = p.id
+              ORDER BY signer LIMIT {_LATE_ROWS_MAX}) AS s)
+"""  # noqa: S608  the numbers in it are ours
+
 _ROWS: Final = f"""
 SELECT {CLAIM}
 FROM prices

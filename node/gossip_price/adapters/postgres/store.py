@@ -191,7 +191,7 @@ class PostgresStore:
                 # The edge that keeps the store alive: whatever ended an attempt (the network, the
                 # URL's file, a bug), the node goes on signing, and the next attempt may succeed.
                 if not isinstance(error, (*TROUBLE, StoreUnavailableError)):
-                    self._log.exception("postgres.connect", reason=describe(error))
+                    self._log.exception("store_connect_failed", reason=describe(error))
                 self._reason = describe(error)
                 kind = type(error).__name__ if isinstance(error, SchemaError) else "unreachable"
                 if told != kind:
@@ -203,7 +203,7 @@ class PostgresStore:
                     self._reason = await self._watch(connection)
                 except Exception as error:  # noqa: BLE001  the same edge
                     # A watch that died of whatever is a connection that nobody watches: lost.
-                    self._log.exception("postgres.watch", reason=describe(error))
+                    self._log.exception("store_watch_failed", reason=describe(error))
                     self._lose(describe(error))
                     self._reason = describe(error)
                 connection.terminate()

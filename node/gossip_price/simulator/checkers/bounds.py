@@ -17,6 +17,8 @@ _DAY_S: Final = 86_400
 #: What a machine keeps for late signatures, and what may wait for the database.
 _RECENT: Final = 4_096
 _WAITING: Final = 200_000
+#: Pairs that an epoch may have.
+_PAIRS: Final = 64
 
 
 class _Size(NamedTuple):
@@ -52,6 +54,8 @@ _LIMITS: Final[dict[str, Callable[[_Size], int]]] = {
     "Outbox._ids": lambda size: 4 * size.members * size.open_rounds,
     "Outbox._receipts": lambda size: 64,
     "Presence._beats": lambda size: size.members,
+    "Presence._counts": lambda size: size.members,
+    "Presence._seen": lambda size: _PAIRS,
     "Healing._holders": lambda size: size.members,
     "Healing._under_way": lambda size: 256,
     "Healing._askers": lambda size: size.members,

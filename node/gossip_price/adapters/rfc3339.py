@@ -1,0 +1,24 @@
+"""Times as people and programs read them: RFC 3339, UTC, with a Z."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+#: The last millisecond of the year 9999: later ones have no such text.
+_MS_MAX: Final = 253_402_300_799_999
+
+
+def format_ms(unix_ms: int) -> str | None:
+    """Write milliseconds since 1970; None for what is beyond the calendar (a peer may say so)."""
+    if not 0 <= unix_ms <= _MS_MAX:
+        return None
+    seconds, milliseconds = divmod(unix_ms, 1_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03}Z"
+
+
+def format_s(unix_s: int) -> str | None:
+    """Write seconds since 1970; None as above."""
+    if not 0 <= unix_s * 1_000 <= _MS_MAX:
+        return None
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%dT%H:%M:%S}Z"

@@ -16,7 +16,7 @@ import aiohttp
 import kopf
 from aiohttp import web
 
-from gossip_price_operator.handlers import Mark, configure, make_registry
+from gossip_price_operator.handlers import Mark, NoMemories, configure, make_registry
 from gossip_price_operator.health import HealthReader
 from gossip_price_operator.kube import Kube
 from gossip_price_operator.lease import Leadership
@@ -148,6 +148,7 @@ async def _operate(settings: Settings, mark: Mark, stop: threading.Event) -> Non
         await kopf.operator(
             registry=make_registry(mark),
             settings=kopf_settings,
+            memories=NoMemories(),
             standalone=True,
             clusterwide=not settings.namespaces,
             namespaces=settings.namespaces,

@@ -42,16 +42,27 @@ class Memory:
 
 
 class Applier:
-    """Applies in one look at one network. `pinned` is only replaced as it was read."""
+    """Applies in one look at one network. `pinned` is only replaced as it was read.
+
+    `is_first`: there is nothing yet that somebody could undo.
+    """
 
     def __init__(
-        self, kube: Kube, gathered: Gathered, memory: Memory, troubles: list[Trouble], pinned: Key
+        self,
+        kube: Kube,
+        gathered: Gathered,
+        memory: Memory,
+        troubles: list[Trouble],
+        *,
+        pinned: Key,
+        is_first: bool,
     ) -> None:
         self._kube = kube
         self._gathered = gathered
         self._memory = memory
         self._troubles = troubles
         self._pinned = pinned
+        self._is_first = is_first
 
     async def apply(self, key: Key, rendered: Manifest) -> None:
         """Apply an object if it is not as rendered. Raises KubeError."""
@@ -68,10 +79,11 @@ class Applier:
         shown = await self._send(key, self._pin(key, wanted, live), live)
         if shown is None:
             return
-        applied = wanted["metadata"]["annotations"][APPLIED_HASH]
-        self._memory.contests[key] = note_apply(
-            self._memory.contests.get(key), applied, find_rival(live), _get_time()
-        )
+        if not self._is_first:
+            applied = wanted["metadata"]["annotations"][APPLIED_HASH]
+            self._memory.contests[key] = note_apply(
+                self._memory.contests.get(key), applied, find_rival(live), _get_time()
+            )
         if holds(shown, wanted):
             self._memory.shapes.pop(key, None)
         else:

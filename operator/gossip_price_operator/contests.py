@@ -21,7 +21,7 @@ _PAUSE_MAX_S: Final = 300.0
 _CALM_S: Final = 60.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Contest:
     """How often one manifest was applied to its object, by its hash.
 

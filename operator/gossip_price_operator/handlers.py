@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import kopf
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from gossip_price_operator.gather import OWN_KINDS
 from gossip_price_operator.kube import REQUEST_TIMEOUT_S, Kind
@@ -32,6 +33,18 @@ _SILENT_S: Final = 70.0
 _HELD_S: Final = 0.05
 #: Objects in one answer when all are read: what is held as JSON, text and values at once.
 _CHUNK: Final = 50
+
+
+class NoMemories(ResourceMemories):
+    """Remembers no object: what kopf keeps of each is for daemons, indices and retries, not for us.
+
+    That is 2 kB for each object that there is, 70 MB of a thousand networks. `kopf.operator` takes
+    it as an argument; its class alone is not among the names that kopf exports.
+    """
+
+    async def recall(self, *given: Any, **named: Any) -> ResourceMemory:
+        """Return what is known of an object: nothing."""
+        return await super().recall(*given, **{**named, "ephemeral": True})
 
 
 def make_registry(mark: Mark) -> kopf.OperatorRegistry:

@@ -282,7 +282,14 @@ class Reconciler:
         keys = [_get_key(manifest) for manifest in wanted]
         await gather_named(self._kube, look.gathered, keys)
         record = (k.CONFIG_MAP, names.epochs_record(look.inputs.name))
-        applier = Applier(self._kube, look.gathered, look.memory, look.troubles, record)
+        applier = Applier(
+            self._kube,
+            look.gathered,
+            look.memory,
+            look.troubles,
+            pinned=record,
+            is_first=look.file is None,
+        )
         for key, manifest in zip(keys, wanted, strict=True):
             number = get_number(manifest)
             if key[0] == k.DEPLOYMENT and number is not None and number not in plan.apply:

@@ -25,7 +25,7 @@ LOOK_DEADLINE_S: Final = 120.0
 #: Looks that read or write at once. Each holds a network's objects, half a megabyte as values.
 TURNS: Final = 4
 #: Looks that wait for nodes at once: a machine that died may have had nodes of many networks.
-LENT_MAX: Final = 32
+LENT_MAX: Final = 16
 #: Events come in flocks: a changed Deployment changes three times in a moment.
 GATHER_S: Final = 0.1
 BACKOFF_FIRST_S: Final = 0.5

@@ -14,6 +14,8 @@ from typing import Final
 Network = tuple[str, str]
 """Namespace and name."""
 
+_Line = list[tuple[Network, asyncio.Future[None]]]
+
 #: Every so many turns one goes to who has waited longest, whoever has news.
 _FAIR_EVERY: Final = 8
 
@@ -28,7 +30,8 @@ class Turns:
         self._free = count
         self._lendable = lent_max
         self._has_news = has_news
-        self._waiting: list[tuple[Network, asyncio.Future[None]]] = []
+        self._waiting: _Line = []
+        self._returning: _Line = []
         self._given = 0
 
     @asynccontextmanager
@@ -41,18 +44,19 @@ class Turns:
         finally:
             turn.release()
 
-    async def acquire(self, network: Network) -> None:
-        """Wait for a turn."""
+    async def acquire(self, network: Network, *, is_back: bool = False) -> None:
+        """Wait for a turn; who comes back with all that it holds comes first."""
         if self._free:
             self._free -= 1
             return
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((network, given))
+        line = self._returning if is_back else self._waiting
+        line.append((network, given))
         try:
             await given
         except asyncio.CancelledError:
-            if (network, given) in self._waiting:
-                self._waiting.remove((network, given))
+            if (network, given) in line:
+                line.remove((network, given))
             elif not given.cancelled():
                 self.release()  # it came in the same moment
             raise
@@ -60,14 +64,14 @@ class Turns:
     def release(self) -> None:
         """Give a turn to the next one."""
         self._given += 1
-        waiting = [entry for entry in self._waiting if not entry[1].done()]
-        if not waiting:
+        line = next((line for line in (self._returning, self._waiting) if _drop_gone(line)), None)
+        if line is None:
             self._free += 1
             return
-        chosen = waiting[0]
+        chosen = line[0]
         if self._given % _FAIR_EVERY:
-            chosen = next((entry for entry in waiting if self._has_news(entry[0])), chosen)
-        self._waiting.remove(chosen)
+            chosen = next((entry for entry in line if self._has_news(entry[0])), chosen)
+        line.remove(chosen)
         chosen[1].set_result(None)
 
     def may_lend(self) -> bool:
@@ -90,9 +94,9 @@ class Turn:
         self._network = network
         self._is_held = False
 
-    async def acquire(self) -> None:
+    async def acquire(self, *, is_back: bool = False) -> None:
         """Wait for the turn."""
-        await self._turns.acquire(self._network)
+        await self._turns.acquire(self._network, is_back=is_back)
         self._is_held = True
 
     def release(self) -> None:
@@ -110,6 +114,12 @@ class Turn:
         self.release()
         try:
             yield
+            await self.acquire(is_back=True)
         finally:
             self._turns.end_lending()
-        await self.acquire()
+
+
+def _drop_gone(line: _Line) -> _Line:
+    """Drop who was cancelled; return who is left."""
+    line[:] = [entry for entry in line if not entry[1].done()]
+    return line

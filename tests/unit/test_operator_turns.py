@@ -78,6 +78,26 @@ async def test_a_turn_that_is_lent_on_is_taken_back_before_its_holder_goes_on() 
     await asking
 
 
+async def test_who_comes_back_is_served_before_all_who_have_not_begun() -> None:
+    line = Line()
+    answer = asyncio.Event()
+
+    async def ask() -> None:
+        async with line.turns.take(("a", "asks")) as turn:
+            async with turn.lend():
+                await answer.wait()
+            line.order.append("back")
+
+    asking = asyncio.create_task(ask())
+    await settle()
+    await line.stand("1", "2", "3")
+    line.news |= {("a", "2"), ("a", "3")}
+    answer.set()
+    await line.let_go(3)
+    assert line.order[:2] == ["1", "back"]
+    await asking
+
+
 async def test_no_more_turns_are_lent_than_may_be() -> None:
     line = Line(lent_max=0)
 

@@ -59,6 +59,8 @@ async def run(settings: Settings) -> None:
     metrics = OperatorMetrics(registry)
     async with (
         Kube.connect(metrics.count_request) as kube,
+        # Renewed over a connection of its own: it must not stand in line behind the looks.
+        Kube.connect(metrics.count_request) as lease_kube,
         # Nodes are asked once a minute: a connection kept open in between is of no use.
         aiohttp.ClientSession(
             trust_env=False, connector=aiohttp.TCPConnector(force_close=True, limit=0)
@@ -69,14 +71,17 @@ async def run(settings: Settings) -> None:
         )
         workers = Workers(reconciler.reconcile, settings.pace, watcher=metrics)
         leadership = Leadership(
-            kube,
+            lease_kube,
             namespace=settings.namespace,
             name=settings.lease,
             identity=settings.identity,
             duration_s=settings.lease_duration_s,
         )
         probes = web.AppRunner(
-            make_probes(workers.find_stuck, lambda: kube.answered_s, registry), access_log=None
+            make_probes(
+                workers.find_stuck, lambda: max(kube.answered_s, lease_kube.answered_s), registry
+            ),
+            access_log=None,
         )
         metrics.show_active(lambda: leadership.is_held)
         await probes.setup()

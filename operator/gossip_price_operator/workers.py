@@ -74,6 +74,7 @@ class Workers:
         self._dice = dice
         self._news: set[Network] = set()
         self._turns = Turns(TURNS, LENT_MAX, self._news.__contains__)
+        #: Every network that is known, in the order of their last looks.
         self._dirty: dict[Network, asyncio.Event] = {}
         self._tasks: dict[Network, asyncio.Task[None]] = {}
         self._is_active = False
@@ -93,7 +94,10 @@ class Workers:
             self._tasks[network] = asyncio.create_task(self._work(network), name=f"{network}")
 
     def start(self) -> None:
-        """Become active: look at every network that is known."""
+        """Become active: look at every network that is known, the longest unseen first.
+
+        So each has its turn, even where the lease is lost again before all were looked at.
+        """
         self._is_active = True
         for namespace, name in list(self._dirty):
             self.mark(namespace, name, is_news=False)
@@ -123,6 +127,7 @@ class Workers:
                 outcome = await self._look_once(network, memory)
             except KubeError as error:
                 failures += 1
+                self._note_seen(network)
                 self._tell_error(network)
                 pause_s = self._compute_backoff(failures, error)
                 log.warning("again in %.1f s: %s", pause_s, error, extra=_name(network))
@@ -130,12 +135,14 @@ class Workers:
                 continue
             except Exception:  # the supervising edge: one network's trouble is not another's
                 failures += 1
+                self._note_seen(network)
                 self._tell_error(network)
                 pause_s = self._compute_backoff(failures, None)
                 log.exception("again in %.1f s", pause_s, extra=_name(network))
                 await asyncio.sleep(pause_s)
                 continue
             failures = 0
+            self._note_seen(network)
             if not outcome.exists:
                 if dirty.is_set():
                     continue
@@ -167,6 +174,10 @@ class Workers:
                 seconds = asyncio.get_running_loop().time() - begun_s
                 self._watcher.count_look(*network, seconds, outcome)
             return outcome
+
+    def _note_seen(self, network: Network) -> None:
+        """Put it last in the order of those that a new start begins with."""
+        self._dirty[network] = self._dirty.pop(network)
 
     def _tell_error(self, network: Network) -> None:
         if self._watcher is not None:

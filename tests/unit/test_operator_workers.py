@@ -119,6 +119,24 @@ async def test_what_has_news_is_looked_at_before_what_is_only_seen_for_the_first
     await workers.stop()
 
 
+async def test_who_is_active_again_begins_with_what_it_has_not_seen_for_longest() -> None:
+    looks = Looks()
+    workers = Workers(looks.look, PACE, dice=lambda: 0)
+    known = [str(number) for number in range(2 * TURNS)]
+    for name in known:
+        workers.mark("a", name, is_news=False)
+    workers.start()
+    for _ in range(TURNS):
+        await looks.wait_begun()
+        looks.go.release()
+    await looks.wait_begun()  # one of the second half has begun, and is not looked at to the end
+    await workers.stop()
+    looks.begun = asyncio.Queue()
+    workers.start()
+    assert [await looks.wait_begun() for _ in range(TURNS)] == known[TURNS:]
+    await workers.stop()
+
+
 def test_what_is_on_its_way_and_does_not_move_is_looked_at_ever_less_often() -> None:
     workers = Workers(Looks().look, Pace(settled_s=60, moving_s=5), dice=lambda: 0)
     moving = Outcome(exists=True, is_settled=False)

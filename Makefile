@@ -5,7 +5,7 @@
 # PYTHON_IMAGE=… is the base of the images (python:3.13-slim), IMAGES=… and TAG=… their name.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kube e2e faults sim mutants lint bench bench-catchup bench-events bench-page docs screenshots manifests images clean
+.PHONY: help run test test-kube e2e faults sim mutants lint bench bench-catchup bench-events bench-page bench-operator docs screenshots manifests images clean
 .DELETE_ON_ERROR:
 
 ARGS ?=
@@ -19,7 +19,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 TAG ?= $(VERSION)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/.ready ## run a whole network here: bootstrap, 4 nodes, Postgres (Ctrl-C ends it)
 	@exec .venv/bin/gossip-price up $(ARGS)
@@ -69,6 +69,9 @@ screenshots: .venv/.ready ## draw the live page in docs/: light, dark, narrow, a
 
 bench-events: .venv/.ready ## what 200 listeners to a node's events cost it, and how late they hear
 	@exec .venv/bin/python benchmarks/events.py $(ARGS)
+
+bench-operator: .venv/.ready ## how the operator bears many networks (needs KUBEBUILDER_ASSETS)
+	@exec .venv/bin/python benchmarks/operator/size.py $(ARGS)
 
 docs: .venv/.ready ## write the pages that are made from the code
 	.venv/bin/python -m gossip_price.settings_page docs/configuration.md

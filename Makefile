@@ -5,7 +5,7 @@
 # PYTHON_IMAGE=… is the base of the images (python:3.13-slim), IMAGES=… and TAG=… their name.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kube e2e faults sim mutants lint bench bench-catchup bench-events bench-page docs screenshots manifests images clean
+.PHONY: help run test test-kube e2e faults sim mutants lint bench bench-catchup bench-events bench-page bench-operator docs screenshots manifests images clean
 .DELETE_ON_ERROR:
 
 ARGS ?=
@@ -19,7 +19,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 TAG ?= $(VERSION)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/.ready ## run a whole network here: bootstrap, 4 nodes, Postgres (Ctrl-C ends it)
 	@exec .venv/bin/gossip-price up $(ARGS)
@@ -39,7 +39,7 @@ test-kube: .venv/.ready ## the operator on a real API server (needs KUBEBUILDER_
 e2e: .venv/.ready ## everything for real, in kind (needs docker, kind, kubectl, helm; KEEP=1 keeps the cluster)
 	@scripts/check-test-tools
 	@scripts/check-browser >/dev/null
-	@exec .venv/bin/python -m pytest tests/e2e $(ARGS)
+	@exec .venv/bin/python -m pytest tests/e2e -n 2 --dist loadgroup $(ARGS)
 
 sim: .venv/.ready ## simulate SEEDS bad days on all cores (1000; a failing seed tells its story)
 	@exec .venv/bin/gossip-price simulate --seeds $(SEEDS) --first $(FIRST) $(ARGS)
@@ -69,6 +69,9 @@ screenshots: .venv/.ready ## draw the live page in docs/: light, dark, narrow, a
 
 bench-events: .venv/.ready ## what 200 listeners to a node's events cost it, and how late they hear
 	@exec .venv/bin/python benchmarks/events.py $(ARGS)
+
+bench-operator: .venv/.ready ## how the operator bears many networks (needs KUBEBUILDER_ASSETS)
+	@exec .venv/bin/python benchmarks/operator/size.py $(ARGS)
 
 docs: .venv/.ready ## write the pages that are made from the code
 	.venv/bin/python -m gossip_price.settings_page docs/configuration.md

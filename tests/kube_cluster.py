@@ -146,7 +146,7 @@ def run_cluster(folder: Path) -> Iterator[Cluster]:
                 f"--cert-dir={folder / 'certs'}",
                 f"--secure-port={api_port}",
                 "--bind-address=127.0.0.1",
-                "--service-cluster-ip-range=10.0.0.0/24",
+                "--service-cluster-ip-range=10.0.0.0/16",
                 "--service-account-issuer=https://tests.invalid",
                 f"--service-account-key-file={folder / 'sa.key'}",
                 f"--service-account-signing-key-file={folder / 'sa.key'}",
@@ -156,6 +156,7 @@ def run_cluster(folder: Path) -> Iterator[Cluster]:
                 f"--audit-policy-file={folder / 'audit-policy.yaml'}",
                 f"--audit-log-path={folder / 'audit.log'}",
                 "--audit-log-mode=blocking",
+                "--audit-log-maxsize=100000",  # MB: never begun anew while it is read
                 "--enable-priority-and-fairness=false",
             )
         )

@@ -70,7 +70,8 @@ class Kubelet:
 
     `broken_images`: pods with such an image never start. `broken_jobs`:
     Jobs with one do not end either. `silent`: nodes (by Deployment) whose
-    HTTP nobody answers. `is_market_open`: whether rounds are agreed on.
+    HTTP nobody answers. `is_market_open`: whether rounds are agreed on. `parted`: nodes that no
+    other node is connected to.
     """
 
     def __init__(self, api: Api) -> None:
@@ -79,6 +80,7 @@ class Kubelet:
         self.broken_jobs = True
         self.silent: set[str] = set()
         self.is_market_open = True
+        self.parted: set[str] = set()
         self.is_paused = False
         self.chains: dict[str, EpochChain] = {}
         self.nodes: dict[str, FakeNode] = {}
@@ -120,7 +122,9 @@ class Kubelet:
         return {
             other.identity.peer_id
             for other in self.nodes.values()
-            if other is not node and other.network == node.network
+            if other is not node
+            and other.network == node.network
+            and not {node.name, other.name} & self.parted
         }
 
     async def _read_networks(self) -> None:
@@ -272,6 +276,11 @@ class Kubelet:
             for node in running:
                 for terms in document.pairs:
                     node.settle(terms.pair, round_, len(members))
+
+
+def find_most_down(kubelet: Kubelet) -> int:
+    """The most members that were missing at once."""
+    return max((total - active for active, _, total in kubelet.active_history), default=0)
 
 
 def read_secret(secret: Object, key: str) -> bytes:

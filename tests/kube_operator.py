@@ -65,6 +65,11 @@ class Operator:
         out.close()
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def has_ended(self) -> bool:
         return self._process is None or self._process.returncode is not None
 

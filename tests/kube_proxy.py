@@ -45,7 +45,10 @@ Rule = Callable[[Ask], Fault | None]
 
 
 class Proxy:
-    """`rule` judges each request; `after_write` is told of each write that was carried out."""
+    """`rule` judges each request; `after_write` is told of each write that was carried out.
+
+    `watch_delay_s`: what a watch tells comes so much later.
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -55,6 +58,7 @@ class Proxy:
         self.rule: Rule = lambda _ask: None
         self.after_write: Callable[[Ask], None] = lambda _ask: None
         self.is_cut = False
+        self.watch_delay_s = 0.0
         self.asked: list[Ask] = []
 
     def cut(self) -> None:
@@ -110,7 +114,7 @@ class Proxy:
             body = await answer.read()
         if fault is not None:
             return self._fail(request, fault)
-        if ask.is_write:
+        if ask.is_write and answer.status < 300:
             self.after_write(ask)
         kept = {
             key: value
@@ -129,6 +133,7 @@ class Proxy:
 
         async def pass_on() -> None:
             async for chunk in answer.content.iter_any():
+                await asyncio.sleep(self.watch_delay_s)
                 await response.write(chunk)
 
         task = asyncio.create_task(pass_on())

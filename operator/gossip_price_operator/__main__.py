@@ -10,13 +10,14 @@ import signal
 import sys
 import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import aiohttp
 import kopf
 from aiohttp import web
 
-from gossip_price_operator.handlers import Mark, configure, make_registry
+from gossip_price_operator.handlers import Mark, NoMemories, configure, make_registry
 from gossip_price_operator.health import HealthReader
 from gossip_price_operator.kube import Kube, NoClusterError
 from gossip_price_operator.lease import Leadership
@@ -66,6 +67,8 @@ async def run(settings: Settings) -> None:
     metrics = OperatorMetrics(registry)
     async with (
         Kube.connect(metrics.count_request) as kube,
+        # Renewed over a connection of its own: it must not stand in line behind the looks.
+        Kube.connect(metrics.count_request) as lease_kube,
         # Nodes are asked once a minute: a connection kept open in between is of no use.
         aiohttp.ClientSession(
             trust_env=False, connector=aiohttp.TCPConnector(force_close=True, limit=0)
@@ -76,7 +79,7 @@ async def run(settings: Settings) -> None:
         )
         workers = Workers(reconciler.reconcile, settings.pace, watcher=metrics)
         leadership = Leadership(
-            kube,
+            lease_kube,
             namespace=settings.namespace,
             name=settings.lease,
             identity=settings.identity,
@@ -85,7 +88,10 @@ async def run(settings: Settings) -> None:
         watches = _Watches()
         probes = web.AppRunner(
             make_probes(
-                workers.find_stuck, lambda: kube.answered_s, registry, lambda: watches.problem
+                workers.find_stuck,
+                lambda: max(kube.answered_s, lease_kube.answered_s),
+                registry,
+                lambda: watches.problem,
             ),
             access_log=None,
         )
@@ -137,8 +143,8 @@ async def _watch(settings: Settings, workers: Workers, watches: _Watches) -> Non
     """
     loop = asyncio.get_running_loop()
 
-    def mark(namespace: str, name: str) -> None:
-        loop.call_soon_threadsafe(workers.mark, namespace, name)
+    def mark(namespace: str, name: str, is_news: bool) -> None:
+        loop.call_soon_threadsafe(partial(workers.mark, namespace, name, is_news=is_news))
 
     pause_s = _PAUSE_FIRST_S
     while True:
@@ -175,6 +181,7 @@ async def _operate(settings: Settings, mark: Mark, stop: threading.Event) -> Non
         await kopf.operator(
             registry=make_registry(mark),
             settings=kopf_settings,
+            memories=NoMemories(),
             standalone=True,
             # Else kopf asks for the user's name, and a numeric user has none.
             identity=settings.identity,  # type: ignore[arg-type] # its type is not exported

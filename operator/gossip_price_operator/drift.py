@@ -7,7 +7,6 @@ What we render must be there: mappings field by field, lists element by element.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -25,22 +24,20 @@ def holds(live: Any, rendered: Any) -> bool:
     An empty mapping, list or text, and a None, are as good as nothing at all, for the server drops
     them; quantities are compared by their amount ("1024Mi" comes back as "1Gi").
     """
-    if isinstance(rendered, Mapping):
-        if not isinstance(live, Mapping):
+    if live == rendered:
+        return True  # what is alike through and through, which most of it is, costs nothing
+    if isinstance(rendered, dict):
+        if not isinstance(live, dict):
             return live is None and not rendered
         return all(holds(live.get(key), value) for key, value in rendered.items())
-    if live is None and rendered == "":
-        return True
-    if isinstance(rendered, str) or isinstance(live, str):
-        return live == rendered or _is_same_quantity(live, rendered)
-    if isinstance(rendered, Sequence):
-        if not isinstance(live, Sequence):
+    if isinstance(rendered, list | tuple):
+        if not isinstance(live, list | tuple):
             return live is None and not rendered
         pairs = zip(live, rendered, strict=False)
         return len(live) == len(rendered) and all(holds(has, wants) for has, wants in pairs)
     if live is None:
-        return not rendered  # false and 0 are left out by the server
-    return bool(live == rendered)
+        return not rendered  # "", false and 0 are left out by the server
+    return _is_same_quantity(live, rendered)
 
 
 def _is_same_quantity(left: object, right: object) -> bool:

@@ -19,20 +19,15 @@ from gossip_price.network.spec import SpecError, parse_network
 from gossip_price.network.spec_parts import PriceNetwork
 from gossip_price_operator import kube as k
 from gossip_price_operator import names
-from gossip_price_operator.applied import (
-    add_applied_hash,
-    compute_shape,
-    is_drifted,
-    is_ours,
-    must_apply,
-)
+from gossip_price_operator.applied import add_applied_hash, is_drifted
+from gossip_price_operator.applying import Applier, Key, Memory
 from gossip_price_operator.events import make_events
 from gossip_price_operator.gather import OWN_KINDS, Gathered, gather, gather_named
 from gossip_price_operator.health import HealthReader
 from gossip_price_operator.inputs import Capabilities, Database, Defaults, Inputs, Manifest
-from gossip_price_operator.kube import ConflictError, Kind, Kube, RefusedError
+from gossip_price_operator.kube import ConflictError, Kube, RefusedError
 from gossip_price_operator.made_once import Identities, ensure_database, ensure_identities
-from gossip_price_operator.observed import Observed, Trouble, Workload
+from gossip_price_operator.observed import NodeHealth, Observed, Trouble, Workload
 from gossip_price_operator.plan import Desired, make_plan
 from gossip_price_operator.planned import Plan
 from gossip_price_operator.resources import render
@@ -42,6 +37,7 @@ from gossip_price_operator.resources.migration import get_migration_name, make_m
 from gossip_price_operator.resources.network_file import FILE_KEY, read_network_file
 from gossip_price_operator.resources.node import make_node
 from gossip_price_operator.status import View, compute_status
+from gossip_price_operator.turns import Turn
 from gossip_price_operator.workloads import (
     find_addresses,
     find_last_words,
@@ -57,20 +53,6 @@ log = logging.getLogger(__name__)
 _CAPABILITIES_S: Final = 300.0
 #: Never deleted by us: keys, passwords, journals and data go with their owner or by hand.
 _KEPT_KINDS: Final = frozenset({k.SECRET, k.VOLUME_CLAIM})
-
-Key = tuple[Kind, str]
-
-
-@dataclass
-class Memory:
-    """What one network's worker keeps between looks; losing it costs some needless writes.
-
-    `shapes`: how the server showed each object right after our apply. `refused`: what it would
-    not take, by the hash of what we sent and the version of what was there.
-    """
-
-    shapes: dict[Key, str] = field(default_factory=dict)
-    refused: dict[Key, tuple[str, str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -124,8 +106,8 @@ class Reconciler:
         self._wall_s = wall_s
         self._capabilities: tuple[float, Capabilities] | None = None
 
-    async def reconcile(self, namespace: str, name: str, memory: Memory) -> Outcome:
-        """Look at the network once and do what is to be done now. Raises KubeError."""
+    async def reconcile(self, namespace: str, name: str, memory: Memory, turn: Turn) -> Outcome:
+        """Look at the network once, in its turn, and do what is to be done. Raises KubeError."""
         resource = await self._kube.get(k.NETWORK, namespace, name)
         if resource is None or resource["metadata"].get("deletionTimestamp"):
             # The garbage collector removes what has us as its owner; the rest is to be kept.
@@ -137,7 +119,16 @@ class Reconciler:
             return Outcome(exists=True, is_settled=True, is_stalled=True)
         look = await self._gather(resource, network, memory)
         identities = await self._ensure_secrets(look)
-        observed = await self._observe(look)
+        async with turn.lend():  # a silent node holds up its own network alone
+            health = await self._health.ask(find_addresses(look.gathered.pods))
+        return await self._act(look, identities, health)
+
+    async def _act(
+        self, look: _Look, identities: Identities, health: Mapping[int, NodeHealth]
+    ) -> Outcome:
+        """Decide what is to be done, do it, and tell."""
+        network = look.network
+        observed = await self._observe(look, health)
         templates = self._render_templates(look)
         observed = self._find_drift(look, observed, templates)
         desired = Desired(
@@ -230,8 +221,8 @@ class Reconciler:
         look.inputs = replace(look.inputs, database=database)
         return identities
 
-    async def _observe(self, look: _Look) -> Observed:
-        """Say what there is in the words of the plan, and ask the nodes themselves."""
+    async def _observe(self, look: _Look, health: Mapping[int, NodeHealth]) -> Observed:
+        """Say what there is, and what the nodes said, in the words of the plan."""
         gathered, name = look.gathered, look.inputs.name
         job = (k.JOB, get_migration_name(look.inputs))
         await gather_named(self._kube, gathered, [job])
@@ -246,7 +237,7 @@ class Reconciler:
             postgres=_read(gathered, names.postgres(name), names.POSTGRES),
             migration=read_job(gathered.get(*job)),
             migration_trouble=find_last_words(job[1], gathered.pods),
-            health=await self._health.ask(find_addresses(gathered.pods)),
+            health=health,
             file=look.file,
             troubles=tuple(look.troubles),
         )
@@ -292,49 +283,22 @@ class Reconciler:
         wanted = render(look.inputs, plan.file, plan.keep)
         keys = [_get_key(manifest) for manifest in wanted]
         await gather_named(self._kube, look.gathered, keys)
+        record = (k.CONFIG_MAP, names.epochs_record(look.inputs.name))
+        applier = Applier(
+            self._kube,
+            look.gathered,
+            look.memory,
+            look.troubles,
+            pinned=record,
+            is_first=look.file is None,
+        )
         for key, manifest in zip(keys, wanted, strict=True):
             number = get_number(manifest)
             if key[0] == k.DEPLOYMENT and number is not None and number not in plan.apply:
-                continue
-            await self._apply_one(look, key, manifest)
+                applier.leave(key, manifest)
+            else:
+                await applier.apply(key, manifest)
         await self._prune(look, frozenset(keys))
-
-    async def _apply_one(self, look: _Look, key: Key, rendered: Manifest) -> None:
-        manifest = add_applied_hash(rendered)
-        live = look.gathered.get(*key)
-        if not must_apply(manifest, live, look.memory.shapes.get(key)):
-            return
-        if live is not None and not is_ours(live):
-            look.troubles.append(_tell_foreign(key))
-            return
-        if key[0] == k.SECRET:
-            # Labels and owner alone: with the uid an apply cannot make an empty Secret anew.
-            if live is None:
-                raise ConflictError(f"apply Secret {key[1]}", 409, "it went while we looked")
-            manifest["metadata"]["uid"] = live["metadata"]["uid"]
-        if key == (k.CONFIG_MAP, names.epochs_record(look.inputs.name)) and live is not None:
-            # Nobody goes back: what was read is what is replaced.
-            manifest["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
-        version = "" if live is None else live["metadata"]["resourceVersion"]
-        sent = manifest["metadata"]["annotations"]
-        attempt = (str(sorted(sent.items())), version)
-        known = look.memory.refused.get(key)
-        if known is not None and known[:2] == attempt:
-            look.troubles.append(Trouble("Refused", known[2]))
-            return
-        try:
-            shown = await self._kube.apply(manifest)
-        except RefusedError as error:
-            said = (
-                f"{key[0].kind} {key[1]} was refused by the API server: {error.message}; remedy:"
-                " take back the change that needs it, or delete the object to have it made anew"
-            )
-            look.memory.refused[key] = (*attempt, said)
-            look.troubles.append(Trouble("Refused", said))
-            return
-        look.memory.refused.pop(key, None)
-        look.memory.shapes[key] = compute_shape(add_applied_hash(rendered), shown)
-        look.gathered.put(shown)
 
     async def _prune(self, look: _Look, wanted: frozenset[Key]) -> None:
         """Delete what we made and nobody wants any more; nodes go by the plan alone."""
@@ -472,14 +436,6 @@ def _read(gathered: Gathered, name: str, component: str) -> Workload | None:
     live = gathered.get(k.STATEFUL_SET, name)
     pods = [pod for pod in gathered.pods if get_labels(pod).get(names.COMPONENT) == component]
     return None if live is None else read_workload(live, pods)
-
-
-def _tell_foreign(key: Key) -> Trouble:
-    return Trouble(
-        "NameTaken",
-        f"{key[0].kind} {key[1]} is there and was not made by this operator; remedy: delete or"
-        " rename it, or give the PriceNetwork another name",
-    )
 
 
 def _read_time(text: str) -> int:

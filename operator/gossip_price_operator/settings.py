@@ -27,7 +27,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "GPO_LEASE": "the Lease's name (gossip-price-operator)",
     "GPO_LEASE_DURATION": "how long a Lease lasts that is not renewed (15s)",
     "GPO_RESYNC": "how often to look at a network that is at rest (60s)",
-    "GPO_RESYNC_MOVING": "how often to look at one that is not (5s)",
+    "GPO_RESYNC_MOVING": "how soon to look again at one on its way, ever later if it rests (5s)",
     "GPO_EPOCH_LEAD": "a new epoch starts so long after it was made (3m)",
     "GPO_RUNBOOKS": "URL of the folder with the alerts' pages (docs/runbooks, of the repository)",
     "GPO_HTTPADDR": "where /livez, /readyz and /metrics are served, host:port (0.0.0.0:8080)",

@@ -5,14 +5,15 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Generator, Iterator
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from e2e import artefacts, images, measured, monitoring, port_forward, price_feed
 from e2e.cluster import Cluster, open_cluster
+from e2e.early import begin_acme, begin_two_pairs
 from e2e.external_postgres import PASSWORD, ExternalPostgres, make_external_network
+from e2e.federation import Federation
 from e2e.network import Network, make_network
 from e2e.outage import Outage
 from e2e.release import NAMESPACE as RELEASE_NAMESPACE
@@ -36,8 +37,9 @@ _ORDER: Final = (
     "test_leaving",
     "test_operator_upgrade",
     "test_drain",
-    "test_compose",
 )
+#: Needs no cluster: it runs beside the others, in a process of its own.
+_CONTAINERS: Final = "test_compose"
 _CLUSTER = pytest.StashKey[Cluster]()
 _BEGAN: Final = time.monotonic()
 
@@ -48,10 +50,11 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    ours = [item for item in items if item.path.parent == here]
-    ours.sort(key=lambda item: _ORDER.index(item.path.stem))
-    items[:] = [item for item in items if item not in ours] + ours
+    order = (*_ORDER, _CONTAINERS)
+    items.sort(key=lambda item: order.index(item.path.stem))
+    for item in items:
+        group = "containers" if item.path.stem == _CONTAINERS else "cluster"
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +67,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         cluster.apply(*price_feed.make_namespace(), *price_feed.make_feed("feed", str(images.NODE)))
         measured.report("images built, cluster made", f"{time.monotonic() - _BEGAN:.0f} s")
         yield cluster
+        del request.config.stash[_CLUSTER]  # what fails from here on finds none to look at
 
 
 @pytest.fixture(scope="session")
@@ -87,18 +91,41 @@ def standing(cluster: Cluster, release: Release) -> Network:
     return network
 
 
+@pytest.fixture(scope="session")
+def two_pairs_begun(cluster: Cluster, release: Release) -> Network:
+    """The network of two pairs, on its way."""
+    return begin_two_pairs(cluster)
+
+
 @pytest.fixture
-def two_pairs(cluster: Cluster, release: Release) -> Network:
+def two_pairs(two_pairs_begun: Network) -> Network:
     """A network of two pairs, each price the median of two sources, ready."""
-    cluster.apply(*price_feed.make_feed("second-feed", str(images.NODE)))
-    network = Network(cluster, "two-pairs", "two-pairs")
-    network.make_namespace()
-    sources = [price_feed.make_source(name) for name in ("feed", "second-feed")]
-    price = {"sources": sources, "minSources": 2}
-    pairs = [{"name": "ETH-USD"}, {"name": "BTC-USD"}]
-    network.apply(make_network("two-pairs", pairs=pairs, price=price))
-    network.wait()
-    return network
+    two_pairs_begun.wait()
+    return two_pairs_begun
+
+
+@pytest.fixture(scope="session")
+def acme_begun(cluster: Cluster, release: Release) -> Network:
+    """An organisation's own network, on its way."""
+    return begin_acme(cluster)
+
+
+@pytest.fixture
+def acme(acme_begun: Network) -> Network:
+    """A network of three that its own operator leads, with a stored price."""
+    acme_begun.wait()
+    acme_begun.database.wait_for_price()
+    return acme_begun
+
+
+@pytest.fixture(scope="session")
+def federation(
+    cluster: Cluster, release: Release, tmp_path_factory: pytest.TempPathFactory
+) -> Federation:
+    """Two organisations with one network, on its way."""
+    federation = Federation(cluster, tmp_path_factory.mktemp("federation"))
+    federation.start()
+    return federation
 
 
 @pytest.fixture(scope="session")
@@ -137,11 +164,21 @@ def _close_forwards() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _begin_the_outage_early(request: pytest.FixtureRequest) -> None:
-    """Let other tests run in those five minutes, from the first that follows row 8."""
-    chosen = {item.path.stem for item in request.session.items}
-    number = _ORDER.index(request.node.path.stem)
-    if "test_outage" in chosen and number > _ORDER.index("test_external_postgres"):
+def _begin_early(request: pytest.FixtureRequest) -> None:
+    """Let what later tests need begin while others run: networks, and five minutes of an outage.
+
+    Not before the second file, for the first one takes the time; the outage after row 8.
+    """
+    stem = request.node.path.stem
+    if stem == _CONTAINERS or stem == _ORDER[0]:
+        return
+    number = _ORDER.index(stem)
+    later = [item for item in request.session.items if item.path.stem != _CONTAINERS]
+    needed = {name for item in later for name in getattr(item, "fixturenames", ())}
+    for name in ("two_pairs_begun", "federation", "acme_begun"):
+        if name in needed:
+            request.getfixturevalue(name)
+    if "outage" in needed and number > _ORDER.index("test_external_postgres"):
         request.getfixturevalue("outage")
 
 
@@ -155,6 +192,17 @@ def pytest_runtest_makereport(
         folder = artefacts.collect(cluster, item.name, RELEASE_NAMESPACE)
         report.sections.append(("artefacts", f"events, logs and descriptions are in {folder}"))
     return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:  # one of several processes: its figures go to the one that prints
+        output["measured"] = measured.LINES
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    measured.LINES.extend(getattr(node, "workeroutput", {}).get("measured", ()))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -30,7 +30,10 @@ class Federation:
         self.networks = [Network(cluster, name) for name in NAMES]
 
     def start(self) -> None:
-        """Apply one, then the other, which knows the bootstrap of the one; then tell the first."""
+        """Apply one, then the other, which knows the bootstrap of the one; then tell the first.
+
+        Neither is waited for.
+        """
         for number, network in enumerate(self.networks):
             network.make_namespace()
             network.cluster.apply(*self._make_objects(network, number))

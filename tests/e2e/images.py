@@ -6,10 +6,13 @@ PYTHON_IMAGE and POSTGRES_IMAGE mean the usual public ones.
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from e2e.programs import attempt, run
+from e2e.programs import ROOT, attempt, run
 
 REPOSITORY = "gossip-price"
 
@@ -36,8 +39,23 @@ def get_postgres() -> str:
     return os.environ.get("POSTGRES_IMAGE") or "postgres:17"
 
 
+@contextmanager
+def building() -> Iterator[None]:
+    """Build alone: whoever comes second finds every layer made."""
+    file = ROOT / "build" / "e2e" / "images.lock"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def build() -> list[str]:
     """Build all images; return those that are to be loaded into a cluster."""
+    with building():
+        return _build()
+
+
+def _build() -> list[str]:
     base = os.environ.get("PYTHON_IMAGE")
     arguments = ("--build-arg", f"PYTHON_IMAGE={base}") if base else ()
     for image, file in ((NODE, "Dockerfile.node"), (OPERATOR, "Dockerfile.operator")):

@@ -14,9 +14,6 @@ _LINE: Final = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) -> ")
 _OPEN_S: Final = 30.0
 
 
-_ALL: Final[list[PortForward]] = []
-
-
 class PortForward:
     """Forwards a free local port to `port` of `target` (`pod/…`, `svc/…`)."""
 
@@ -29,7 +26,6 @@ class PortForward:
         self._port = 0
         self._reader: threading.Thread | None = None
         self._lock = threading.Lock()
-        _ALL.append(self)
 
     def open(self) -> int:
         """Return the local port; what was broken is opened anew. Raises ConnectionError."""
@@ -48,6 +44,7 @@ class PortForward:
         self._process = subprocess.Popen(
             self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
+        _OPEN.add(self)
         said: list[str] = []
         self._reader = threading.Thread(target=self._read, args=(self._process, said), daemon=True)
         self._reader.start()
@@ -79,10 +76,13 @@ class PortForward:
         if self._reader is not None:
             self._reader.join()
             self._reader = None
+        _OPEN.discard(self)
+
+
+_OPEN: Final[set[PortForward]] = set()
 
 
 def close_all() -> None:
-    """End every forward there is; who is asked again begins again."""
-    for forward in _ALL:
+    """End every forward that is open; who is asked again begins again."""
+    for forward in list(_OPEN):
         forward.close()
-    _ALL.clear()

@@ -29,7 +29,8 @@ def network() -> Iterator[Composed]:
     answer = attempt("docker", "version")
     assert answer.returncode == 0, f"no Docker engine answers: {REMEDIES['docker']}"
     # Under a name of its own: what the cluster's tests build may be of another moment.
-    run("make", "images", "IMAGES=gossip-price.test", "TAG=compose", deadline_s=1_200)
+    with images.building():
+        run("make", "images", "IMAGES=gossip-price.test", "TAG=compose", deadline_s=1_200)
     given = {
         "GOSSIP_PRICE_IMAGE": IMAGE,
         "GOSSIP_PRICE_INTERVAL": "15s",

@@ -11,29 +11,16 @@ import pytest
 
 from e2e.api import Object
 from e2e.cluster import Cluster
+from e2e.early import make_acme
 from e2e.network import Network, make_network
 from e2e.programs import find_own, run
 from e2e.prover import prove
-from e2e.release import Release
 from e2e.rounds import check_no_round_lost, get_round
 
 #: The document travels by hand here: to two namespaces, and on to every kubelet.
 LEAD_S: Final = 60
 #: Of the five members that the two have together; three of them are the first one's.
 QUORUM: Final = 4
-ACME: Final = make_network("acme", nodes={"count": 3})
-
-
-@pytest.fixture
-def acme(cluster: Cluster, release: Release) -> Iterator[Network]:
-    """A network of three that its own operator leads, with a stored price; gone afterwards."""
-    network = Network(cluster, "acme", "acme")
-    network.make_namespace()
-    network.apply(ACME)
-    network.wait()
-    network.database.wait_for_price()
-    yield network
-    delete_namespace(network)
 
 
 @pytest.fixture
@@ -65,7 +52,7 @@ def test_an_organisation_joins_a_network_that_is_at_work(
     for network in (acme, globex):
         network.kubectl("create", "configmap", "shared", f"--from-file={document}")
     pods = {pod["metadata"]["uid"] for pod in acme.find_node_pods().values()}
-    acme.apply(supply(ACME))
+    acme.apply(supply(make_acme()))
     keys = [{"node": number, "secretName": f"globex-keys-{number}"} for number in range(2)]
     newcomer = make_network("globex", nodes={"count": 2}, keys={"existing": keys})
     globex.apply(supply(newcomer))
@@ -84,6 +71,7 @@ def test_an_organisation_joins_a_network_that_is_at_work(
         assert price.signers <= {member["address"] for member in roster}
         prove(network.database, document.read_text(), tmp_path)
     check_no_round_lost(acme, "another organisation joined", first)
+    delete_namespace(acme)
 
 
 def run_own(*arguments: str) -> str:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from e2e.cluster import Cluster
 from e2e.federation import Federation
 from e2e.network import Network
 from e2e.prover import prove
-from e2e.release import Release
 from e2e.rounds import get_round
 from e2e.unknown_node import UnknownNode
 from e2e.waiting import eventually
@@ -34,10 +32,8 @@ def test_a_node_with_an_unknown_key_hears_nothing_until_it_is_listed(
 
 
 def test_two_organisations_share_a_network_and_no_other_mixes_in(
-    cluster: Cluster, release: Release, standing: Network, tmp_path: Path
+    federation: Federation, standing: Network, tmp_path: Path
 ) -> None:
-    federation = Federation(cluster, tmp_path / "federation")
-    federation.start()
     for network in federation.networks:
         network.wait()
     first = get_round()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Any
 
 import pytest
 
 from kube_api import Api, Object, eventually
-from kube_cluster import Cluster
-from kube_kubelet import Kubelet
+from kube_cluster import Cluster, say_write
+from kube_kubelet import Kubelet, stop_task
 from kube_networks import make_network, wait_condition, wait_ready
 from kube_operator import Operator
 
@@ -222,3 +223,46 @@ async def test_all_that_we_write_has_one_field_manager_and_what_others_add_stays
             assert ours <= {"Apply"}, found["metadata"]["name"]
             applied += len(ours)
     assert applied > 10
+
+
+async def test_who_undoes_what_we_apply_gets_no_hot_loop_and_is_told(
+    cluster: Cluster, api: Api, kubelet: Kubelet, operator: Operator
+) -> None:
+    await api.create("pricenetworks", make_network(interval="24h"))
+    await wait_ready(cluster, api)
+    theirs = {"metadata": {"labels": {"app.kubernetes.io/component": "mesh"}}}
+    undone = 0
+
+    async def insist() -> None:
+        """A controller that has its own idea of a field of ours, and answers at once."""
+        nonlocal undone
+        while True:
+            live = await api.get("services", "eth-nodes")
+            if select(live, theirs) != theirs:
+                await api.change("services", "eth-nodes", theirs)
+                undone += 1
+            await asyncio.sleep(0.05)
+
+    insisting = asyncio.create_task(insist())
+    told = await wait_condition(api, "Stalled", "True", "Contested")
+    assert "Service eth-nodes" in told["message"]
+    assert "remedy" in told["message"]
+
+    async def is_put_back_ever_less_often() -> bool:
+        return undone >= 6
+
+    await eventually("it is undone once more after the first pause", is_put_back_ever_less_often)
+    wrote = [say_write(entry) for entry in cluster.read_audit("operator", api.namespace)]
+    applied = wrote.count("patch services eth-nodes")
+    assert applied <= 8  # one at birth, four at once, and then after 5, 10, 20 s
+    before = sum("pricenetworks/status" in write for write in wrote)
+    await asyncio.sleep(4)  # within a pause: looks, and not a word
+    wrote = [say_write(entry) for entry in cluster.read_audit("operator", api.namespace)]
+    assert wrote.count("patch services eth-nodes") == applied
+    assert sum("pricenetworks/status" in write for write in wrote) == before
+    await stop_task(insisting)
+
+    async def is_ours_again() -> bool:
+        return bool(select(await api.get("services", "eth-nodes"), theirs) != theirs)
+
+    await eventually("it is put back once nobody insists", is_ours_again)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from kube_api import Api, Object, eventually
+from kube_api import Api, Object, eventually, get_condition
 from kube_cluster import Cluster, say_write
-from kube_kubelet import Kubelet
+from kube_kubelet import Kubelet, find_most_down
 from kube_networks import make_network, wait_condition, wait_ready
 from kube_operator import Operator
 from kube_proxy import Ask, Fault, Proxy
@@ -30,47 +30,122 @@ async def behind(cluster: Cluster, api: Api, proxy: Proxy) -> AsyncIterator[Oper
     await operator.stop()
 
 
+class ShortLives:
+    """Operators of which each is killed in the moment in which its first write is carried out."""
+
+    def __init__(self, api: Api, proxy: Proxy, operator: Operator) -> None:
+        self.api = api
+        self.proxy = proxy
+        self.operator = operator
+        self.deaths = 0
+        #: The uid of every Secret that ever was there, by name.
+        self.uids: dict[str, set[str]] = {}
+        self._written = asyncio.Event()
+        proxy.after_write = self._die
+
+    def _die(self, _ask: Ask) -> None:
+        # What was carried out is not told: the line goes dead in the same moment.
+        self.proxy.is_cut = True
+        self._written.set()
+
+    async def live_once(self, seconds: float) -> bool:
+        """Live until the first write; return whether there was one in this time."""
+        self.proxy.mend()
+        self._written.clear()
+        await self.operator.start(GPO_LEASE_DURATION="1s")
+        try:
+            async with asyncio.timeout(seconds):
+                await self._written.wait()
+        except TimeoutError:
+            await self.operator.stop()
+            return False
+        self.proxy.cut()
+        await self.operator.kill()
+        self.deaths += 1
+        for secret in await self.api.list("secrets"):
+            metadata = secret["metadata"]
+            self.uids.setdefault(metadata["name"], set()).add(metadata["uid"])
+        return True
+
+    async def live_until(self, is_done: Callable[[Object], bool], deadline_s: float = 150) -> None:
+        """Live again and again until the network says so."""
+        async with asyncio.timeout(deadline_s):
+            while not is_done(await self.api.get("pricenetworks", "eth")):
+                await self.live_once(12)
+
+    async def live_on(self) -> None:
+        """Live as operators usually do."""
+        self.proxy.after_write = lambda _ask: None
+        self.proxy.mend()
+        await self.operator.start()
+
+
+def is_ready(network: Object) -> bool:
+    """Ready, and by the word of an operator that has seen the newest spec."""
+    ready = get_condition(network, "Ready")
+    is_new = ready.get("observedGeneration") == network["metadata"]["generation"]
+    return bool(is_new and ready["status"] == "True")
+
+
 async def test_killed_after_every_single_write_the_next_one_completes(
     cluster: Cluster, api: Api, kubelet: Kubelet, proxy: Proxy, behind: Operator
 ) -> None:
-    written = asyncio.Event()
-    deaths = 0
-
-    def after_write(_ask: Ask) -> None:
-        # What was carried out is not told: the line goes dead in the same moment.
-        proxy.is_cut = True
-        written.set()
-
-    proxy.after_write = after_write
+    lives = ShortLives(api, proxy, behind)
     await api.create("pricenetworks", make_network(interval="24h"))
-    uids: dict[str, set[str]] = {}
-    while deaths < 45:
-        proxy.mend()
-        written.clear()
-        await behind.start(GPO_LEASE_DURATION="1s")
-        try:
-            async with asyncio.timeout(12):
-                await written.wait()
-        except TimeoutError:
-            await behind.stop()
-            break  # a whole life without a write: it is complete
-        proxy.cut()
-        await behind.kill()
-        deaths += 1
-        for secret in await api.list("secrets"):
-            name = secret["metadata"]["name"]
-            uids.setdefault(name, set()).add(secret["metadata"]["uid"])
-    assert deaths > 30
-    proxy.after_write = lambda _ask: None
-    proxy.mend()
-    await behind.start()
+    while lives.deaths < 45 and await lives.live_once(12):
+        pass  # a whole life without a write: it is complete
+    assert lives.deaths > 30
+    await lives.live_on()
     await wait_ready(cluster, api)
     # No key and no password was ever made twice.
-    assert all(len(found) == 1 for found in uids.values())
+    assert all(len(found) == 1 for found in lives.uids.values())
     ours = [name for name in await api.snapshot() if "node-" in name]
     kinds = Counter(name.split("/")[0] for name in ours)
     assert kinds == {"secrets": 4, "persistentvolumeclaims": 4, "deployments": 4}
     assert len(await api.list("jobs")) == 1
+
+
+async def test_killed_after_every_write_of_a_rollout_the_next_one_goes_on_with_it(
+    cluster: Cluster, api: Api, kubelet: Kubelet, proxy: Proxy, behind: Operator
+) -> None:
+    await api.create("pricenetworks", make_network(interval="24h"))
+    await behind.start()
+    await wait_ready(cluster, api)
+    await behind.kill()
+    kubelet.started.clear()
+    kubelet.active_history.clear()
+    lives = ShortLives(api, proxy, behind)
+    await api.change("pricenetworks", "eth", {"spec": {"nodes": {"image": "gossip-price/node:2"}}})
+    await lives.live_until(is_ready)
+    assert lives.deaths > 5  # a Job, four Deployments, and what was told of it
+    nodes = [name for name in kubelet.started if "-node-" in name]
+    assert sorted(nodes) == [f"eth-node-{number}" for number in range(4)]
+    assert find_most_down(kubelet) <= 1  # of 4 with 3 signers
+
+
+async def test_killed_after_every_write_of_scaling_the_quorum_and_the_keys_are_kept(
+    cluster: Cluster, api: Api, kubelet: Kubelet, proxy: Proxy, behind: Operator
+) -> None:
+    await api.create("pricenetworks", make_network(interval="8s"))
+    await behind.start()
+    await wait_ready(cluster, api)
+    await behind.kill()
+    kubelet.active_history.clear()
+    lives = ShortLives(api, proxy, behind)
+
+    def has_members(count: int) -> Callable[[Object], bool]:
+        return lambda network: is_ready(network) and network["status"]["epoch"]["members"] == count
+
+    for count in (5, 4):
+        deaths = lives.deaths
+        await cluster.kubectl("scale", "-n", api.namespace, "pn/eth", f"--replicas={count}")
+        await lives.live_until(has_members(count))
+        assert lives.deaths > deaths + 3
+    assert await api.list_names("deployments") == {f"eth-node-{number}" for number in range(4)}
+    assert all(len(found) == 1 for found in lives.uids.values())
+    assert "eth-node-4" in lives.uids
+    assert [seen for seen in kubelet.active_history if seen[0] < seen[1]] == []
+    assert Counter(kubelet.started).most_common(1)[0][1] == 1
 
 
 @pytest.mark.parametrize("status", [409, 410, 429, 500, 503, 0])
@@ -116,10 +191,14 @@ async def test_cut_off_for_a_while_it_comes_back_and_is_not_restarted_meanwhile(
     await wait_ready(cluster, api)
 
 
+@pytest.mark.parametrize("watch", ["fails", "is silent", "is slow"])
 async def test_a_watch_that_tells_nothing_is_made_up_for(
-    cluster: Cluster, api: Api, kubelet: Kubelet, proxy: Proxy, behind: Operator
+    cluster: Cluster, api: Api, kubelet: Kubelet, proxy: Proxy, behind: Operator, watch: str
 ) -> None:
-    proxy.rule = lambda ask: Fault(500) if ask.is_watch else None
+    if watch == "fails":
+        proxy.rule = lambda ask: Fault(500) if ask.is_watch else None
+    else:
+        proxy.watch_delay_s = 3.0 if watch == "is slow" else 3600.0
     await api.create("pricenetworks", make_network(interval="24h"))
     await behind.start()
     await wait_ready(cluster, api)

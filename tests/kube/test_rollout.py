@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from kube_api import Api, eventually
 from kube_cluster import Cluster
-from kube_kubelet import Kubelet
+from kube_kubelet import Kubelet, find_most_down
 from kube_networks import make_network, wait_condition, wait_ready
 from kube_operator import Operator
 
 BROKEN = "gossip-price/node:broken"
-
-
-def find_most_down(kubelet: Kubelet) -> int:
-    """The most members that were missing at once."""
-    return max((total - active for active, _, total in kubelet.active_history), default=0)
 
 
 async def test_a_new_image_goes_from_node_to_node(

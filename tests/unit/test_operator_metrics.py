@@ -9,10 +9,12 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
+from gossip_price_operator.applying import Memory
 from gossip_price_operator.kube import KubeError
 from gossip_price_operator.metrics import FAMILIES, OperatorMetrics, make_registry
 from gossip_price_operator.probes import make_probes
-from gossip_price_operator.reconcile import Memory, Outcome
+from gossip_price_operator.reconcile import Outcome
+from gossip_price_operator.turns import Turn
 from gossip_price_operator.workers import Pace, Workers
 
 ETH = {"network": "prices/eth"}
@@ -95,7 +97,7 @@ async def test_workers_tell_of_each_look_and_each_failure() -> None:
     at_rest = Outcome(exists=True, is_settled=True, is_ready=True)
     outcomes = [KubeError("get", 500, "the server's trouble"), ValueError("ours")]
 
-    async def look(_namespace: str, _name: str, _memory: Memory) -> Outcome:
+    async def look(_namespace: str, _name: str, _memory: Memory, _turn: Turn) -> Outcome:
         if outcomes:
             raise outcomes.pop(0)
         return at_rest

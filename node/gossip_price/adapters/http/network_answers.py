@@ -158,9 +158,10 @@ class StatusPrice(Answer):
 
 
 class StatusDatabase(Answer):
-    """Whether the database answers; null before the first attempt."""
+    """Whether the database answers, null before the first attempt; and what is in the way."""
 
     reachable: bool | None
+    problem: str | None
 
 
 class Status(Answer):

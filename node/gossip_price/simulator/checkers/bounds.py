@@ -69,6 +69,7 @@ _LIMITS: Final[dict[str, Callable[[_Size], int]]] = {
     "Forest._young": lambda size: size.members * (size.open_rounds + size.slot_rounds),
     "Catchup._peers": lambda size: size.members,
     "Catchup._walks": lambda size: 2,
+    "Writing.stored_rounds": lambda size: _PAIRS,
     "Writing._pending": lambda size: _WAITING,
     "Writing._heap": lambda size: 4 * _WAITING,
     "Writing._trusted": lambda size: _WAITING,

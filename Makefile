@@ -39,7 +39,7 @@ test-kube: .venv/.ready ## the operator on a real API server (needs KUBEBUILDER_
 e2e: .venv/.ready ## everything for real, in kind (needs docker, kind, kubectl, helm; KEEP=1 keeps the cluster)
 	@scripts/check-test-tools
 	@scripts/check-browser >/dev/null
-	@exec .venv/bin/python -m pytest tests/e2e -n 2 --dist loadgroup $(ARGS)
+	@exec .venv/bin/python -m pytest tests/e2e $(ARGS)
 
 sim: .venv/.ready ## simulate SEEDS bad days on all cores (1000; a failing seed tells its story)
 	@exec .venv/bin/gossip-price simulate --seeds $(SEEDS) --first $(FIRST) $(ARGS)

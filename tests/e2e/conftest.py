@@ -38,7 +38,7 @@ _ORDER: Final = (
     "test_operator_upgrade",
     "test_drain",
 )
-#: Needs no cluster: it runs beside the others, in a process of its own.
+#: Needs no cluster, and comes after all that do.
 _CONTAINERS: Final = "test_compose"
 _CLUSTER = pytest.StashKey[Cluster]()
 _BEGAN: Final = time.monotonic()
@@ -52,9 +52,6 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = (*_ORDER, _CONTAINERS)
     items.sort(key=lambda item: order.index(item.path.stem))
-    for item in items:
-        group = "containers" if item.path.stem == _CONTAINERS else "cluster"
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from e2e.api import Api
-from e2e.programs import REMEDIES, attempt, find_missing, run
+from e2e.programs import attempt, find_missing, run
+from e2e.suite_name import NAME, reserve
 
-NAME: Final = "gossip-price-e2e"
-WORKERS: Final = 2
 #: Kubelets bring a changed ConfigMap or Secret into running pods at their next look at the pod,
 #: once a minute by default. Epochs of a suite that is to end today cannot wait for that.
-_CONFIG: Final = f"""\
+_CONFIG: Final = """\
 kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 nodes:
   - role: control-plane
-{"  - role: worker" + chr(10)}{"  - role: worker"}
+  - role: worker
+  - role: worker
 kubeadmConfigPatches:
   - |
     kind: KubeletConfiguration
@@ -80,22 +80,22 @@ def open_cluster(folder: Path) -> Iterator[Cluster]:
     """Yield a cluster that is deleted at the end, come what may, unless KEEP=1."""
     missing = find_missing()
     assert not missing, "make e2e lacks\n  " + "\n  ".join(missing)
-    assert set(REMEDIES) >= {"kind", "kubectl"}
     is_kept = os.environ.get("KEEP") == "1"
     folder.mkdir(parents=True, exist_ok=True)
     cluster = Cluster(folder / "kubeconfig")
-    is_there = NAME in run("kind", "get", "clusters").split()
-    if is_there and not is_kept:
-        _delete()
-    try:
-        if is_there and is_kept:
-            run("kind", "export", "kubeconfig", "--name", NAME, *_kubeconfig_of(cluster))
-        else:
-            _create(cluster)
-        yield cluster
-    finally:
-        if not is_kept:
+    with reserve("cluster"):
+        is_there = NAME in run("kind", "get", "clusters").split()
+        if is_there and not is_kept:
             _delete()
+        try:
+            if is_there and is_kept:
+                run("kind", "export", "kubeconfig", "--name", NAME, *_kubeconfig_of(cluster))
+            else:
+                _create(cluster)
+            yield cluster
+        finally:
+            if not is_kept:
+                _delete()
 
 
 def _create(cluster: Cluster) -> None:

@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from e2e.programs import ROOT, attempt, run
+from e2e.suite_name import NAME
 
-REPOSITORY = "gossip-price"
+#: No registry: what is built here is loaded into the cluster.
+REPOSITORY = f"{NAME}.test"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from e2e.waiting import eventually
 
 #: Two suites on one engine do not end each other.
 PROJECT = f"gossip-price-compose-{os.getpid()}"
-IMAGE = "gossip-price.test/node:compose"
+IMAGE = f"{images.REPOSITORY}/node:compose"
 NODES = ("node-1", "node-2", "node-3", "node-4")
 PROGRAMS = (*NODES, "bootstrap")
 FEED = "http://feed:8000/v2/exchange-rates?currency={base}"
@@ -30,7 +30,7 @@ def network() -> Iterator[Composed]:
     assert answer.returncode == 0, f"no Docker engine answers: {REMEDIES['docker']}"
     # Under a name of its own: what the cluster's tests build may be of another moment.
     with images.building():
-        run("make", "images", "IMAGES=gossip-price.test", "TAG=compose", deadline_s=1_200)
+        run("make", "images", f"IMAGES={images.REPOSITORY}", "TAG=compose", deadline_s=1_200)
     given = {
         "GOSSIP_PRICE_IMAGE": IMAGE,
         "GOSSIP_PRICE_INTERVAL": "15s",

@@ -10,7 +10,7 @@ from gossip_price.adapters.postgres.connection import (
     describe_url,
     normalize_url,
 )
-from gossip_price.adapters.postgres.errors import describe, is_refusal
+from gossip_price.adapters.postgres.errors import TROUBLE, describe, is_refusal
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,7 @@ def test_a_row_is_refused_only_where_the_database_judged_the_row(
         (ConnectionResetError("gone"), False),
         (TimeoutError(), False),
         (asyncpg.InterfaceError("connection is closed"), False),
+        (asyncpg.InternalClientError("another operation is in progress"), False),
         (DatabaseUrlError("which"), False),
         (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates"), True),
     ],
@@ -69,6 +70,7 @@ def test_a_row_is_refused_only_where_the_database_judged_the_row(
 def test_trouble_of_the_network_is_later_and_trouble_of_a_value_is_never(
     error: Exception, refused: bool
 ) -> None:
+    assert isinstance(error, TROUBLE)
     assert is_refusal(error) is refused
 
 

@@ -12,6 +12,8 @@ from gossip_price.adapters.postgres.connection import DatabaseUrlError
 READ_TROUBLE: Final = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    # A connection that the server ends while a statement begins: the end is half read.
+    asyncpg.InternalClientError,
     DatabaseUrlError,
     OSError,  # the network; TimeoutError is one
 )

@@ -61,6 +61,15 @@ _PAGE_OF_PAIR: Final = _COLUMNS + _PAGE.format(pair="p.pair = $5 AND")
 _ONE: Final = _COLUMNS + "WHERE p.id = $1"
 
 
+#: What a connection may raise that was ended while it was idle, or is being ended.
+_BROKEN: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    ConnectionError,
+)
+
+
 class HistoryRow(Struct, frozen=True):
     """A row as it stands, with late signatures; what only its writer says is None if unreadable."""
 
@@ -139,7 +148,7 @@ class PostgresHistory:
             async with asyncio.timeout(READ_S):
                 try:
                     return await self._try(read)
-                except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, ConnectionError):
+                except _BROKEN:
                     # A connection of before the database's restart: a new one may do.
                     await (await self._require_pool()).expire_connections()
                     return await self._try(read)

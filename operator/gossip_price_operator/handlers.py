@@ -38,7 +38,7 @@ _CHUNK: Final = 50
 class NoMemories(ResourceMemories):
     """Remembers no object: what kopf keeps of each is for daemons, indices and retries, not for us.
 
-    That is 2 kB for each object that there is, 70 MB of a thousand networks. `kopf.operator` takes
+    That is 1 kB for each object that there is, 30 MB of a thousand networks. `kopf.operator` takes
     it as an argument; its class alone is not among the names that kopf exports.
     """
 

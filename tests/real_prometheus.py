@@ -34,10 +34,10 @@ Labels = Mapping[str, str]
 
 
 class Prometheus:
-    """The server at `url`; asked by its HTTP API."""
+    """A server, asked by its HTTP API through a client of its address."""
 
-    def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=url, trust_env=False, timeout=30)
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
 
     def query(self, expr: str) -> list[Any]:
         """Return the series that an expression gives now. Raises for one that is refused."""
@@ -98,14 +98,16 @@ def run_prometheus(
                 "--log.level=error",
             ]
         )
+        url = f"http://127.0.0.1:{port}"
         try:
-            server = Prometheus(f"http://127.0.0.1:{port}")
-            deadline = time.monotonic() + 60
-            while not server.is_up():
-                assert process.poll() is None, "it ended"
-                assert time.monotonic() < deadline, "it does not answer"
-                time.sleep(0.2)
-            yield server
+            with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
+                server = Prometheus(client)
+                deadline = time.monotonic() + 60
+                while not server.is_up():
+                    assert process.poll() is None, "it ended"
+                    assert time.monotonic() < deadline, "it does not answer"
+                    time.sleep(0.2)
+                yield server
         finally:
             process.terminate()
             process.wait(30)

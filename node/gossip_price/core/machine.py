@@ -298,7 +298,7 @@ class Machine:
     def _compute_due_ms(self, now: Now) -> int:
         offset = now.wall_ms - now.mono_ms
         deadlines = (
-            self._pulse.get_deadline_ms(is_quiet=not self._unsettled),
+            self._pulse.get_deadline_ms(is_settled=not self._unsettled),
             self._round_due_ms - offset,
             self._outbox.deadline_ms,
             self._writing.get_deadline_ms(),
@@ -834,7 +834,7 @@ class Machine:
         self._presence.process_price()
         if not self._unsettled:
             members = len(self._chain.get_current(now.wall_ms // 1000).members)
-            self._pulse.end_quiet(self._me, self._sequence, members, now.mono_ms)
+            self._pulse.process_price(self._me, self._sequence, members, now.mono_ms)
         self._unsettled.add(tally.id)
 
     def _add_foreign(self, tally: Tally, now: Now) -> None:
@@ -1348,12 +1348,13 @@ class Machine:
     # --- be seen alive ------------------------------------------------------------------------
 
     def _beat(self, now: Now) -> None:
-        if now.mono_ms < self._pulse.get_deadline_ms(is_quiet=not self._unsettled):
+        if now.mono_ms < self._pulse.get_deadline_ms(is_settled=not self._unsettled):
             return
         live = self._chain.list_live(now.wall_ms // 1000)
         members = len(live[0].members)
+        is_quiet = self._pulse.is_quiet(is_settled=not self._unsettled)
+        self._presence.process_beat(members, now.mono_ms, is_quiet=is_quiet)
         self._pulse.process_beat(members, now.mono_ms)
-        self._presence.process_beat(members, now.mono_ms, is_quiet=not self._unsettled)
         # One that was removed is heard until what it knows has settled: it may know more.
         begun = (document for document in live if document.epoch <= live[0].epoch)
         document = next((doc for doc in begun if self._me in doc.index_by_address), None)

@@ -16,14 +16,22 @@ class Pulse:
     def __init__(self, mono_ms: int) -> None:
         self._beat_ms = self._quiet_ms = mono_ms + HEARTBEAT_MS // 5
         self._loud_until_ms = mono_ms + HEARTBEAT_LOUD_MS
+        #: A price came since our last: one is due for it, even if it settles before.
+        self._is_owed = False
 
-    def get_deadline_ms(self, *, is_quiet: bool) -> int:
-        """Return when the next one is due; `is_quiet`: no price is under way."""
-        is_loud = not is_quiet or self._beat_ms <= self._loud_until_ms
-        return self._beat_ms if is_loud else self._quiet_ms
+    def is_quiet(self, *, is_settled: bool) -> bool:
+        """Tell whether others beat seldom too; `is_settled`: no price is under way."""
+        return is_settled and not self._is_owed
+
+    def get_deadline_ms(self, *, is_settled: bool) -> int:
+        """Return when the next one is due."""
+        is_loud = self._beat_ms <= self._loud_until_ms
+        quiet = self.is_quiet(is_settled=is_settled) and not is_loud
+        return self._quiet_ms if quiet else self._beat_ms
 
     def process_beat(self, members: int, mono_ms: int) -> None:
         """One is sent now, in a network of so many."""
+        self._is_owed = False
         self._beat_ms = mono_ms + compute_heartbeat_interval_ms(members)
         self._quiet_ms = mono_ms + compute_quiet_interval_ms(members)
 
@@ -32,8 +40,11 @@ class Pulse:
         self._beat_ms = mono_ms
         self._loud_until_ms = mono_ms + HEARTBEAT_LOUD_MS
 
-    def end_quiet(self, me: bytes, sequence: int, members: int, mono_ms: int) -> None:
+    def process_price(self, me: bytes, sequence: int, members: int, mono_ms: int) -> None:
         """A price is under way: beat once gossip has had its chance, and not all at one moment."""
+        if self._is_owed:
+            return
+        self._is_owed = True
         interval_ms = compute_heartbeat_interval_ms(members)
         jitter_ms = compute_jitter_ms(me, sequence, interval_ms * 4 // 5)
         self._beat_ms = max(self._beat_ms, mono_ms + interval_ms // 5 + jitter_ms)

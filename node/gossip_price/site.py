@@ -117,7 +117,7 @@ def make_bootstrap_routes(around: Surroundings) -> tuple[BaseRoute, ...]:
     """Return what a bootstrap shows: itself and the network, of which it hears no prices."""
     return (
         *make_status_routes(_make_status(around).tell),
-        *make_network_routes(NetworkPage(lambda: _gather(around, None, is_simulated=False))),
+        *make_network_routes(NetworkPage(lambda: _gather(around, None, is_simulated=None))),
         *make_absent_routes(),
         *make_docs_routes(),
         *make_page_routes(),
@@ -134,7 +134,9 @@ def _make_status(around: Surroundings) -> StatusBoard:
     )
 
 
-def _gather(around: Surroundings, machine: Machine | None, *, is_simulated: bool) -> NetworkFacts:
+def _gather(
+    around: Surroundings, machine: Machine | None, *, is_simulated: bool | None
+) -> NetworkFacts:
     now, address = _CLOCK.now(), around.me.address
     return NetworkFacts(
         now=now,

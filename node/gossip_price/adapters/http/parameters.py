@@ -54,6 +54,14 @@ class Parameters:
         whole = int(moment.replace(microsecond=0).timestamp())
         return max(0, whole + (moment.microsecond > 0))
 
+    def get_span(self, first: str, last: str) -> tuple[int, int]:
+        """Return two times in Unix seconds, all of time where they are left out."""
+        begin, end = self.get_time(first), self.get_time(last)
+        if begin is not None and end is not None and begin > end:
+            given = f"{self._values[first]!r} given, and {last}: {self._values[last]!r}"
+            raise _complain(first, given, f"allowed: {first} not later than {last}")
+        return begin or 0, INTEGER_MAX if end is None else end
+
     def get_limit(self, default: int, highest: int) -> int:
         """Return `limit`, from 1 to `highest`."""
         text = self._values.get("limit")

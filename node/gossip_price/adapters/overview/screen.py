@@ -120,7 +120,7 @@ def _format_offset(member: Member, network: Network) -> Text:
     offset_s = member.clock_offset_ms / 1000
     is_off = abs(offset_s) > network.skew
     style = _BAD if is_off else _WARN if abs(offset_s) > network.skew / 2 else ""
-    return Text(f"{offset_s:+.1f} s", style=style)
+    return Text(f"{offset_s:+z.1f} s", style=style)
 
 
 def _format_ping(member: Member, ping_ms: float | None) -> Text:
@@ -169,6 +169,14 @@ def _format_count(row: Row, place: int, *, is_stale: bool) -> Text:
 def _show_prices(overview: Overview, console: Console) -> None:
     console.print()
     console.print(Text("newest settled prices", style="bold"))
+    if overview.network.role == "bootstrap":
+        # Nor does it know whether they are simulated: that is each member's own source.
+        console.print(
+            "  a bootstrap hears none, and does not know whether they are simulated:"
+            " give --url of a member",
+            soft_wrap=True,
+        )
+        return
     if not overview.status.prices:
         console.print("  none yet")
     for price in overview.status.prices:

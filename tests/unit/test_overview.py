@@ -190,7 +190,10 @@ DEGRADED_BY: dict[str, tuple[Change, str]] = {
         lambda network, status: [one.update(database=False) for one in network["members"]],
         "no member has a database",
     ),
-    "no price": (lambda network, status: status["prices"].clear(), f"{PAIR}: no price was settled"),
+    "no price": (
+        lambda network, status: status["prices"].clear(),
+        f"{PAIR}: this node knows of no settled price yet",
+    ),
     "an old price": (
         lambda network, status: status["prices"][0].update(round=START - 60),
         f"{PAIR}: the newest settled price is 100 s old, allowed: 75 s",
@@ -258,6 +261,7 @@ def test_a_bootstrap_shows_the_roster_and_judges_no_prices(
     assert "quorum" not in out
     assert "has heard" not in out
     assert "none yet" not in out
+    assert not any(head in out for head in ("state", "last seen", "clock", "peers  db", "version"))
     assert "a bootstrap hears none, and does not know whether they are simulated" in out
 
 

@@ -94,7 +94,7 @@ async def test_further_route_lists_are_served_beside_the_probes(client: httpx.As
 
 
 REMEDIES = {
-    404: "there is no such path; /docs lists those that there are",
+    404: "there is no such path; /docs describes the API",
     405: "allowed: GET and HEAD",
 }
 

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 GIVEN_MAX: Final = 200
 #: What helps where the router found nothing.
 _REMEDIES: Final = {
-    404: "there is no such path; /docs lists those that there are",
+    404: "there is no such path; /docs describes the API",
     405: "allowed: GET and HEAD",
 }
 

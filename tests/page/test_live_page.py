@@ -340,10 +340,10 @@ async def test_a_stopped_member_stands_out(node: FakeNode, open_page: OpenPage) 
     name = f"3 ({node.addresses[3][:6]}…{node.addresses[3][-4:]})"
     await expect_text(page, "#matrix-verdict", f"{name} is silent.")
     ago = "3\u00a0min 15\u00a0s ago"
-    await expect_text(page, "#notices", f"Member {name} is silent. Heard {ago}.")
+    await expect_text(page, "#notices", f"Member {name} is silent. Last heard {ago}.")
     await expect_text(page, "#members [data-member='3']", ago)
     # It is counted on, and a screen reader is not told each time.
-    await expect(page.get_by_text(f"Heard {ago}.")).to_have_attribute("aria-live", "off")
+    await expect(page.get_by_text(f"Last heard {ago}.")).to_have_attribute("aria-live", "off")
     await expect(page.locator(".matrix thead th.lost")).to_have_text("3")
     await expect(page.locator(".matrix td.lost")).to_have_count(3)
     await expect_text(page, "#members [data-member='3']", "silent")
@@ -408,8 +408,9 @@ async def test_the_browser_itself_refuses_to_make_html_of_text(
     assert "TrustedHTML" in complaints.pop()
 
 
-async def test_a_bootstrap_shows_what_it_knows_and_leads_nowhere_else(open_page: OpenPage) -> None:
-    bootstrap = await FakeBootstrap().start()
+async def test_a_bootstrap_shows_what_it_knows_and_leads_nowhere_else(
+    bootstrap: FakeBootstrap, open_page: OpenPage
+) -> None:
     page = await open_page(bootstrap.url)
     await expect_text(page, "#notices", "This is the bootstrap node.")
     heads = page.locator("#members thead th")
@@ -421,12 +422,11 @@ async def test_a_bootstrap_shows_what_it_knows_and_leads_nowhere_else(open_page:
     for link in shown:
         answer = await page.request.get(bootstrap.url + (await link.get_attribute("href") or ""))
         assert answer.ok, answer.url
-    await page.close()
-    await bootstrap.stop()
 
 
-async def test_the_docs_page_complains_of_nothing_and_breaks_no_name(open_page: OpenPage) -> None:
-    bootstrap = await FakeBootstrap().start()
+async def test_the_docs_page_complains_of_nothing_and_breaks_no_name(
+    bootstrap: FakeBootstrap, open_page: OpenPage
+) -> None:
     for width in (1280, 360):
         viewport = {"width": width, "height": 740}
         page = await open_page(bootstrap.url + "docs/", viewport=viewport)
@@ -438,7 +438,6 @@ async def test_the_docs_page_complains_of_nothing_and_breaks_no_name(open_page: 
         assert len(line_heights) > 50
         assert [name for name, lines in line_heights if lines != 1] == []
         assert await page.evaluate("document.documentElement.scrollWidth") == width
-    await bootstrap.stop()
 
 
 # For everybody
@@ -519,12 +518,13 @@ async def expect_all_in_its_place(page: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    ("members", "shown"), [*((4, shown) for shown in STATES), (30, "a foreign hash")]
+    ("node", "shown"),
+    [*((4, shown) for shown in STATES), (30, "a foreign hash")],
+    indirect=["node"],
 )
 async def test_nothing_is_wider_than_its_place(
-    open_page: OpenPage, complaints: list[str], members: int, shown: str
+    node: FakeNode, open_page: OpenPage, complaints: list[str], shown: str
 ) -> None:
-    node = await FakeNode(members).start()
     node.simulated = True
     node.versions[1] = "1.2.3+" + "x" * 80
     node.silence(1)
@@ -532,19 +532,16 @@ async def test_nothing_is_wider_than_its_place(
     await expect(page.locator("[data-verify]")).to_have_count(12)
     await STATES[shown](node, page)
     await expect_all_in_its_place(page)
-    await page.close()
-    await node.stop()
     if shown == "no connection":
         complaints.clear()
 
 
-async def test_nothing_of_a_bootstrap_is_wider_than_its_place(open_page: OpenPage) -> None:
-    bootstrap = await FakeBootstrap().start()
+async def test_nothing_of_a_bootstrap_is_wider_than_its_place(
+    bootstrap: FakeBootstrap, open_page: OpenPage
+) -> None:
     page = await open_page(bootstrap.url)
     await expect(page.locator("#members td")).to_have_count(8)
     await expect_all_in_its_place(page)
-    await page.close()
-    await bootstrap.stop()
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1200), ("dark", 360)])

@@ -227,7 +227,7 @@ export function findNotices(state, nowMs, { formatAgo, formatSpan, formatTime, s
     const [what, since] =
       heardMs === null
         ? ["was never heard by this node", ""]
-        : ["is silent", `Heard ${formatAgo(heardMs)}.`];
+        : ["is silent", `Last heard ${formatAgo(heardMs)}.`];
     add("warn", `silent-${member.address}`, `Member ${name(member.address)} ${what}.`, since, true);
   }
   if (silent.length > 3) add("warn", "silent-more", `So are ${silent.length - 3} more.`, "");

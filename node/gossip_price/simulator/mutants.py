@@ -18,6 +18,7 @@ from gossip_price import crypto
 from gossip_price.core import audit, checks, judging, machine, rounds
 from gossip_price.core import events as ev
 from gossip_price.core.audit import Audit
+from gossip_price.core.calendar import Calendar
 from gossip_price.core.catchup import Catchup
 from gossip_price.core.forest import Forest
 from gossip_price.core.judging import Judgement, Standing
@@ -65,7 +66,7 @@ def _count_messages() -> AbstractContextManager[None]:
 
     def process_entry(self: Any, entry: Any, now: Now) -> Any:
         verdict = original(self, entry, now)
-        document = self._chain.find(entry.report.epoch)
+        document = self._calendar.chain.find(entry.report.epoch)
         tally = document and self._tallies.get(entry.report.compute_id(document.separator))
         if verdict.action is checks.Action.ACCEPT and tally:
             heard = counts.setdefault(self, {})
@@ -128,7 +129,7 @@ def _count_other_epoch() -> AbstractContextManager[None]:
     original = Machine._process_entry
 
     def process_entry(self: Any, entry: Any, now: Now) -> Any:
-        everybody = {address for doc in self._chain.documents for address in doc.addresses}
+        everybody = {address for doc in self._calendar.chain.documents for address in doc.addresses}
 
         def check(id_: bytes, signature: Any, document: Any) -> Any:
             try:
@@ -232,14 +233,22 @@ def _restoring(**less: object) -> AbstractContextManager[None]:
     original = Machine._restore
 
     def restore(self: Any, remembered: Any, now: Now) -> None:
-        if "highest_round" in less:
-            self._highest = 0
         if "birth_ms" in less:
             self._birth_ms = 0
         kept = {key: value for key, value in less.items() if key in ("votes", "proven")}
         original(self, msgspec.structs.replace(remembered, **kept), now)
 
     return _changed(Machine, "_restore", restore)
+
+
+def _forget_highest_round() -> AbstractContextManager[None]:
+    original = Calendar.__init__
+
+    def init(self: Any, **given: Any) -> None:
+        original(self, **given)
+        self.highest = 0
+
+    return _changed(Calendar, "__init__", init)
 
 
 def _forget_votes() -> AbstractContextManager[None]:
@@ -269,7 +278,7 @@ def _blame_proposer() -> AbstractContextManager[None]:
     original = Machine._process_verdict
 
     def process_verdict(self: Any, verdict: Any, author: str, report: Any = None) -> bool:
-        document = report and self._chain.find(report.epoch)
+        document = report and self._calendar.chain.find(report.epoch)
         index = document and document.index_by_address.get(report.proposer)
         blamed = author if index is None else document.members[index].peer_id
         return original(self, verdict, blamed, report)
@@ -311,7 +320,7 @@ def _skip_deviation() -> AbstractContextManager[None]:
 def _sign_closed_rounds() -> AbstractContextManager[None]:
     return _all(
         _changed(machine, "is_over", lambda *given: False),
-        _changed(Machine, "_is_closed", lambda *given: False),
+        _changed(Calendar, "is_closed", lambda *given: False),
     )
 
 
@@ -579,7 +588,7 @@ MUTANTS: Final = (
     Mutant("report a sync that was none", "votes", _skip_sync, _CRASHES),
     Mutant("forget votes on restart", "votes", _forget_votes, _CRASHES),
     Mutant("forget the highest round on restart", "votes",
-           lambda: _restoring(highest_round=0), _looking_at("clock", "kill", interval=15)),
+           _forget_highest_round, _looking_at("clock", "kill", interval=15)),
     Mutant("forget the journal's birth", "votes", lambda: _restoring(birth_ms=0),
            _looking_at("volume", habits=("equivocate", "flood"), interval=30)),
     Mutant("let the fallback's report be signed as well", "votes", _sign_fallback_too),

@@ -29,7 +29,6 @@ from gossip_price.core.checks import (
 )
 from gossip_price.core.effects import StepEffects
 from gossip_price.core.events import Effect, NoteKind
-from gossip_price.core.forest import Forest, compute_cut
 from gossip_price.core.healing import Healing
 from gossip_price.core.hearing import MemberPresence
 from gossip_price.core.journal_outage import JournalOutage
@@ -38,13 +37,12 @@ from gossip_price.core.limits import (
     HEAL_PATIENCE_MS,
     HEAL_SPREAD,
     JOURNAL_AGE_S,
-    OBSERVE_JITTER_MS,
     OBSERVE_MAX_MS,
     OPEN_IDS_MAX,
-    RECENT_MAX,
     VARIANTS_MAX,
     WAITING_MAX,
 )
+from gossip_price.core.open_rounds import OpenRounds
 from gossip_price.core.outbox import Outbox
 from gossip_price.core.presence import Presence, compute_heartbeat_interval_ms
 from gossip_price.core.questions import (
@@ -59,18 +57,19 @@ from gossip_price.core.questions import (
 )
 from gossip_price.core.quorum import Tally
 from gossip_price.core.recalls import Late, Recalls, Reply
+from gossip_price.core.reports import Reports, make_tally
 from gossip_price.core.rounds import (
     Round,
     compute_close_ms,
     compute_jitter_ms,
     is_over,
     is_too_early,
-    list_vote_keys,
 )
 from gossip_price.core.rows import LateSignature
 from gossip_price.core.speaking import Speaking
 from gossip_price.core.testimony import Seen
 from gossip_price.core.types import Entry, Now, Report, StoredRow
+from gossip_price.core.votes import Votes
 from gossip_price.core.wire import (
     UNSIGNED,
     Heartbeat,
@@ -81,12 +80,10 @@ from gossip_price.core.wire import (
     encode_open,
 )
 from gossip_price.core.writing import Writing
-from gossip_price.network.document import DAY_S, PROTOCOLS_KNOWN, Document
+from gossip_price.network.document import DAY_S, PROTOCOLS_KNOWN
 from gossip_price.network.epochs import EpochChain
 
 _HOUR_MS: Final = 3_600_000
-#: How often it is looked whether more rounds are closed.
-_CLOSE_S: Final = 10
 
 
 class _Decision(Enum):
@@ -131,15 +128,10 @@ class Machine:
             effects=self._effects,
             agenda=self._agenda,
         )
-        self._rounds: dict[tuple[str, int], Round] = {}
-        self._tallies: dict[bytes, Tally] = {}
-        self._votes: dict[str, ev.Vote] = {}
-        self._unsigned_votes: dict[bytes, ev.Vote] = {}
+        self._rounds = OpenRounds(me)
+        self._reports = Reports(self._calendar)
+        self._votes = Votes(remembered.votes, self._calendar, self._effects)
         self._settling: list[tuple[int, bytes]] = []
-        self._settled: set[bytes] = set()
-        self._receipted: dict[bytes, bytes] = {}
-        self._recent: dict[bytes, None] = {}
-
         self._outbox = Outbox()
         self._speaking = Speaking(self._outbox, self._effects)
         self._presence = Presence()
@@ -153,17 +145,11 @@ class Machine:
             now=now,
         )
         self._healing = Healing()
-        self._forest = Forest()
         self._catchup = Catchup(me)
-        self._closed_s = 0
         self._recalls = Recalls(self._effects)
-        #: Proven ids of closed rounds that a peer gave us: others have stored them long ago.
-        self._caught_up: set[bytes] = set()
         self._writing = Writing(me, self.get_writers)
-        self._audit = Audit(me, self._writing, self._is_unsettled, protocols)
+        self._audit = Audit(me, self._writing, self._reports.is_unsettled, protocols)
         self._store_trouble = ""
-        #: Reports that may still need signatures of others: not settled, not given up.
-        self._unsettled: set[bytes] = set()
         self._forget_ms = now.mono_ms
         self._journal_outage = JournalOutage(self._effects)
         self._closing = False
@@ -195,8 +181,8 @@ class Machine:
         """Tell what waits for signers or the database, and how long already."""
         proven_ms = [
             tally.proven_ms
-            for id_ in self._unsettled
-            if (tally := self._tallies.get(id_)) is not None and tally.proven_ms is not None
+            for id_ in self._reports.unsettled
+            if (tally := self._reports.get(id_)) is not None and tally.proven_ms is not None
         ]
         waiting = self._writing.describe_waiting()
         oldest_ms = waiting.oldest_signed_ms
@@ -211,15 +197,11 @@ class Machine:
 
     def count_reports(self) -> int:
         """Return how many reports are in memory, proven or not."""
-        return len(self._tallies)
+        return len(self._reports)
 
     def find_settled(self, id_: bytes) -> ev.ProvenRecord | None:
         """Return a settled price that is in memory: all that wait to be stored, and the newest."""
-        tally = self._tallies.get(id_)
-        if tally is None or id_ not in self._settled:
-            return None
-        entry, signed_ms = tally.to_entry(), tally.last_signed_wall_ms
-        return ev.ProvenRecord(id_, entry, signed_ms, *tally.observed)
+        return self._reports.find_settled(id_)
 
     def get_writers(self, store: bytes, mono_ms: int) -> list[bytes]:
         """Return the addresses of the members whose heartbeats, still fresh, name this store."""
@@ -257,7 +239,7 @@ class Machine:
     def _compute_due_ms(self, now: Now) -> int:
         offset = now.wall_ms - now.mono_ms
         deadlines = (
-            self._beating.get_deadline_ms(is_settled=not self._unsettled),
+            self._beating.get_deadline_ms(is_settled=not self._reports.unsettled),
             self._agenda.round_due_ms - offset,
             self._outbox.deadline_ms,
             self._writing.get_deadline_ms(),
@@ -344,16 +326,18 @@ class Machine:
             self._calendar.remember_round()
         if self._closing:
             self._outbox.hurry(now.mono_ms)
-        self._speaking.publish(self._get_entry, now)
+        self._speaking.publish(self._reports.get_entry, now)
 
     def _look_at_rounds(self, now: Now) -> None:
         self._enter_round(now)
-        for round_ in list(self._rounds.values()):
+        for round_ in self._rounds.list_all():
             self._observe(round_, now)
             self._propose(round_, now)
             self._decide_undecided(round_, now)
             self._close(round_, now)
-        self._agenda.round_due_ms = self._compute_round_due_ms(now)
+        self._agenda.round_due_ms = self._rounds.compute_due_ms(
+            self._calendar.compute_next_round_ms(now), now
+        )
 
     # --- time ---------------------------------------------------------------------------------
 
@@ -362,16 +346,8 @@ class Machine:
         entered = self._calendar.enter_round(now)
         if entered is None:
             return
-        document, start, is_boot_round = entered
-        is_member = self._me in document.index_by_address
-        for terms in document.pairs if self._calendar.knows_rules(document) else ():
-            round_ = self._get_round(document, terms.pair, start)
-            jitter = compute_jitter_ms(
-                self._me, start, min(OBSERVE_JITTER_MS, document.interval * 50)
-            )
-            round_.observe_wall_ms = start * 1000 + jitter if is_member else None
-            # In the round of our start we may have missed what was proposed: others lead.
-            round_.may_propose = round_.is_expected = is_member and not is_boot_round
+        if self._calendar.knows_rules(entered.document):
+            self._rounds.enter(entered)
         if now.mono_ms >= self._forget_ms:
             self._forget(now)
 
@@ -382,9 +358,7 @@ class Machine:
         oldest = self._calendar.highest - 10 * max(
             document.interval for document in self._calendar.chain.documents
         )
-        self._votes = {
-            key: vote for key, vote in self._votes.items() if vote.report.round >= oldest
-        }
+        self._votes.forget_before(oldest)
         live = self._calendar.chain.list_live(wall_s)
         self._presence.forget_all_but(
             frozenset(address for document in live for address in document.addresses),
@@ -394,18 +368,6 @@ class Machine:
         self._healing.forget_all_but(peers)
         self._catchup.forget_all_but(peers)
 
-    def _get_round(self, document: Document, pair: str, start: int) -> Round:
-        round_ = self._rounds.get((pair, start))
-        if round_ is None:
-            round_ = self._rounds[pair, start] = Round(document, pair, start)
-        return round_
-
-    def _compute_round_due_ms(self, now: Now) -> int:
-        """Return the wall time at which a round needs a look, whatever happens before."""
-        deadline = self._calendar.compute_next_round_ms(now)
-        dues = (round_.compute_due_ms(self._me, now) for round_ in self._rounds.values())
-        return min(deadline, min(dues, default=deadline))
-
     # --- epochs -------------------------------------------------------------------------------
 
     def _process_network(self, event: ev.NetworkChanged) -> None:
@@ -413,7 +375,7 @@ class Machine:
         start = self._calendar.process_network(event.chain)
         if start is None:
             return
-        for round_ in list(self._rounds.values()):
+        for round_ in self._rounds.list_all():
             if round_.start >= start:
                 self._rebind(round_)
 
@@ -431,7 +393,7 @@ class Machine:
             return
         seen = round_.observation
         if document.get_round(seen.observed_at if seen else round_.start) == round_.start:
-            anew = self._get_round(document, round_.pair, round_.start)
+            anew = self._rounds.get(document, round_.pair, round_.start)
             anew.observation, anew.fetching, anew.fetches = seen, round_.fetching, round_.fetches
 
     # --- observe ------------------------------------------------------------------------------
@@ -452,7 +414,7 @@ class Machine:
 
     def _process_observation(self, event: ev.Observed) -> None:
         observation = event.observation
-        round_ = self._rounds.get((observation.pair, event.round))
+        round_ = self._rounds.find(observation.pair, event.round)
         if round_ is None:
             return
         round_.fetching = False
@@ -477,7 +439,7 @@ class Machine:
         )
 
     def _process_no_observation(self, event: ev.NotObserved) -> None:
-        round_ = self._rounds.get((event.pair, event.round))
+        round_ = self._rounds.find(event.pair, event.round)
         if round_ is not None:
             round_.fetching = False
         self._effects.note(
@@ -495,7 +457,7 @@ class Machine:
             return
         round_.may_propose = False
         document = round_.document
-        if self._find_votes(round_, self._me) or self._find_signing_obstacle(round_, now):
+        if self._votes.find(round_, self._me) or self._find_signing_obstacle(round_, now):
             return
         report = Report(
             document.hash,
@@ -508,12 +470,7 @@ class Machine:
         )
         id_ = report.compute_id(document.separator)
         self._add_tally(round_, Tally(id_, report, document), now)
-        self._vote(round_, id_, report)
-
-    def _find_votes(self, round_: Round, proposer: bytes) -> list[ev.Vote]:
-        """Return what binds us already where we are to vote for a report of `proposer`."""
-        given = (round_.document, self._calendar.chain, round_.pair, round_.start, proposer)
-        return [self._votes[key] for key in list_vote_keys(*given) if key in self._votes]
+        self._votes.bind(round_, id_, report)
 
     def _find_signing_obstacle(self, round_: Round, now: Now) -> str | None:
         """Say why we may sign nothing at all of this round now; None if we may."""
@@ -533,20 +490,11 @@ class Machine:
             return "journal"
         return None
 
-    def _vote(self, round_: Round, id_: bytes, report: Report) -> None:
-        """Bind ourselves to this report; the engine journals the vote before it signs."""
-        given = (round_.document, self._calendar.chain, round_.pair, round_.start, report.proposer)
-        key = list_vote_keys(*given)[0]
-        vote = self._votes[key] = ev.Vote(key, id_, report)
-        self._unsigned_votes[id_] = vote
-        self._effects.remember(vote)
-        self._effects.append(ev.Sign(id_))
-
     def _process_signed(self, event: ev.Signed, now: Now) -> None:
         self._speaking.process_signed(event, now.mono_ms)
-        if self._unsigned_votes.pop(event.digest, None) is None:
+        if not self._votes.take_unsigned(event.digest):
             return
-        tally = self._tallies.get(event.digest)
+        tally = self._reports.get(event.digest)
         if tally is None:
             return
         own = tally.report.proposer == self._me
@@ -569,7 +517,7 @@ class Machine:
                 continue
             del round_.undecided[id_]
             if decision is _Decision.SIGN:
-                self._vote(round_, id_, tally.report)
+                self._votes.bind(round_, id_, tally.report)
             elif reason not in ("signed", "listener"):
                 self._effects.note_tally(NoteKind.WITHHELD, tally, reason=reason)
 
@@ -577,9 +525,9 @@ class Machine:
         """Decide whether to sign a report that the doorkeeper let in."""
         report = tally.report
         own_index = round_.document.index_by_address.get(self._me)
-        if own_index in tally.signatures or tally.id in self._unsigned_votes:
+        if own_index in tally.signatures or self._votes.is_unsigned(tally.id):
             return _Decision.NEVER, "signed"
-        votes = self._find_votes(round_, report.proposer)
+        votes = self._votes.find(round_, report.proposer)
         # One report for each key, ever; signing the same one again is the same signature.
         if any(vote.id != tally.id for vote in votes):
             return _Decision.NEVER, "voted"
@@ -642,8 +590,8 @@ class Machine:
         if document is None or not self._presence.process_heartbeat(heartbeat, document, now):
             return
         self._process_open(heartbeat, author, now)
-        self._close_forest(now)
-        if self._catchup.process_roots(author, heartbeat.roots, self._forest, now.mono_ms):
+        self._reports.close_rounds(now)
+        if self._catchup.process_roots(author, heartbeat.roots, self._reports.forest, now.mono_ms):
             self._agenda.look_again()
 
     def _process_verdict(self, verdict: Verdict, author: str, report: Report | None = None) -> bool:
@@ -676,13 +624,13 @@ class Machine:
         if verdict.action is not Action.ACCEPT or document is None:
             return verdict
         id_ = report.compute_id(document.separator)
-        tally = self._tallies.get(id_)
-        known = tally.signer_bits if tally is not None else self._forest.get_bits(id_)
+        tally = self._reports.get(id_)
+        known = tally.signer_bits if tally is not None else self._reports.forest.get_bits(id_)
         unseen = [signature for signature in entry.signatures if not known >> signature.member & 1]
         if not known and len(unseen) < document.minimum_signers:
             variants = [
                 other
-                for other in self._get_round(document, report.pair, report.round).tallies.values()
+                for other in self._rounds.get(document, report.pair, report.round).tallies.values()
                 if other.report.proposer == report.proposer
             ]
             # [ignore] a flood of reports by one proposer for one round
@@ -703,7 +651,7 @@ class Machine:
             self._take_in(tally, now)
         for signature in unseen:
             self._merge(tally, signature.member, signature.signature, now)
-        round_ = self._rounds.get((report.pair, report.round))
+        round_ = self._rounds.find(report.pair, report.round)
         # One more signer changes nothing of a round in which all is decided.
         if round_ is not None and round_.undecided:
             self._agenda.look_at_rounds()
@@ -714,11 +662,11 @@ class Machine:
         self._agenda.look_at_rounds()
         document, report = tally.document, tally.report
         is_past = now.wall_ms >= compute_close_ms(document, report.round)
-        if is_past and (report.pair, report.round) not in self._rounds:
+        if is_past and self._rounds.find(report.pair, report.round) is None:
             # Proven, of a round that was given up long ago: nothing of it is signed or awaited.
-            self._tallies[tally.id] = tally
+            self._reports.add(tally)
         elif self._calendar.chain.get_in_force(report.round) is document:
-            self._add_tally(self._get_round(document, report.pair, report.round), tally, now)
+            self._add_tally(self._rounds.get(document, report.pair, report.round), tally, now)
         else:
             self._add_foreign(tally, now)
 
@@ -726,19 +674,20 @@ class Machine:
         proposer = tally.report.proposer
         if any(other.report.proposer == proposer for other in round_.tallies.values()):
             self._effects.note_tally(NoteKind.EQUIVOCATION, tally, member=proposer)
-        self._tallies[tally.id] = round_.tallies[tally.id] = tally
+        self._reports.add(tally)
+        round_.tallies[tally.id] = tally
         round_.undecided[tally.id] = None
         self._await_settling(tally, now)
 
     def _await_settling(self, tally: Tally, now: Now) -> None:
-        self._beating.process_price(now, is_first=not self._unsettled)
-        self._unsettled.add(tally.id)
+        self._beating.process_price(now, is_first=not self._reports.unsettled)
+        self._reports.unsettled.add(tally.id)
 
     def _add_foreign(self, tally: Tally, now: Now) -> None:
         """Keep what laggards have proven under the epoch before: nothing else of it will come."""
-        self._tallies[tally.id] = tally
+        self._reports.add(tally)
         self._await_settling(tally, now)
-        round_ = self._rounds.get((tally.report.pair, tally.report.round))
+        round_ = self._rounds.find(tally.report.pair, tally.report.round)
         if round_ is not None:
             round_.is_expected = False  # it has its price, if by another epoch
 
@@ -749,12 +698,12 @@ class Machine:
         self._effects.note_tally(NoteKind.COSIGNED, tally, member=tally.document.addresses[member])
         if not tally.is_proven:
             return
-        self._forest.add(tally.id, tally.report.round, tally.signer_bits)
+        self._reports.forest.add(tally.id, tally.report.round, tally.signer_bits)
         if not was_proven:
-            is_live = (tally.report.pair, tally.report.round) in self._rounds
+            is_live = self._rounds.find(tally.report.pair, tally.report.round) is not None
             elapsed_ms = now.wall_ms - tally.report.round * 1000 if is_live else 0
             self._effects.note_tally(NoteKind.PROVEN, tally, ms=max(0, elapsed_ms))
-        if tally.id in self._settled:
+        if tally.is_settled:
             # The row stays as it was at settlement; the late signature is kept beside it.
             self._agenda.look_again()
             self._remember_proven(tally)
@@ -788,14 +737,12 @@ class Machine:
 
     def _give_up(self, round_: Round) -> list[Tally]:
         """Forget a round but for what is proven; return what is not."""
-        del self._rounds[round_.pair, round_.start]
+        self._rounds.drop(round_)
         unproven = [tally for tally in round_.tallies.values() if not tally.is_proven]
         for tally in round_.tallies.values():
-            self._unsigned_votes.pop(tally.id, None)
+            self._votes.take_unsigned(tally.id)
         for tally in unproven:
-            del self._tallies[tally.id]
-            self._receipted.pop(tally.id, None)
-            self._unsettled.discard(tally.id)
+            self._reports.drop(tally)
         return unproven
 
     # --- heal ---------------------------------------------------------------------------------
@@ -805,23 +752,19 @@ class Machine:
 
         When it is more than a heartbeat takes, each names the next window of it.
         """
-        tallies = {id_: tally for round_ in self._rounds.values()
+        tallies = {id_: tally for round_ in self._rounds.list_all()
                    for id_, tally in round_.tallies.items()}  # fmt: skip
         for _, id_ in self._settling:
-            is_old = id_ in self._settled or id_ in self._caught_up  # the trees tell of these
-            if not is_old and id_ in self._tallies:
-                tallies[id_] = self._tallies[id_]
+            tally = self._reports.get(id_)
+            # Of what has settled, or is of a closed round, the trees tell.
+            if tally is not None and not tally.is_settled and not tally.is_caught_up:
+                tallies[id_] = tally
         open_ = [tally for tally in tallies.values() if tally.is_open]
         open_.sort(key=lambda tally: (-tally.report.round, tally.id))
         if len(open_) > OPEN_IDS_MAX:
             first = self._beating.sequence * OPEN_IDS_MAX % len(open_)
             open_ = (open_[first:] + open_[:first])[:OPEN_IDS_MAX]
         return open_
-
-    def _find_missing(self, id_: bytes, bits: int) -> int:
-        """Return which of these signers we lack; all, of a report that we do not know."""
-        tally = self._tallies.get(id_)
-        return bits & ~self._forest.get_bits(id_) if tally is None else tally.find_missing(bits)
 
     def _process_open(self, heartbeat: Heartbeat, author: str, now: Now) -> None:
         """Somebody names what it has: note what we lack, to be asked for if gossip is no quicker.
@@ -831,7 +774,7 @@ class Machine:
         claims = {
             id_: bits
             for id_, bits in decode_open(heartbeat.open).items()
-            if self._find_missing(id_, bits)
+            if self._reports.find_missing(id_, bits)
         }
         if not claims and not self._healing.has_claims(author):
             return
@@ -849,7 +792,7 @@ class Machine:
         if self._closing:
             return
         while question := self._healing.take_question(
-            self._find_missing, now.mono_ms, self._catchup.is_asking
+            self._reports.find_missing, now.mono_ms, self._catchup.is_asking
         ):
             peer, ids = question
             self._effects.append(ev.Ask(peer, encode_question(Want(ids)), ASK_DEADLINE_MS))
@@ -857,22 +800,12 @@ class Machine:
 
     # --- catch up -----------------------------------------------------------------------------
 
-    def _close_forest(self, now: Now) -> None:
-        """Let the trees take up the rounds that are closed by our clock."""
-        wall_s = max(0, now.wall_ms // 1000)
-        if wall_s // _CLOSE_S == self._closed_s // _CLOSE_S:
-            return
-        self._closed_s = wall_s
-        document = self._calendar.chain.get_in_force(wall_s)
-        if document is not None:
-            self._forest.close(compute_cut(document, wall_s), wall_s // DAY_S)
-
     def _catch_up(self, now: Now) -> None:
         """Ask for what our trees lack beside those of peers that have differed for long."""
         if self._closing:
             return
         while taken := self._catchup.take_question(
-            self._forest, self._find_missing, self._is_healing_with, now.mono_ms
+            self._reports.forest, self._reports.find_missing, self._is_healing_with, now.mono_ms
         ):
             if isinstance(taken, End):
                 self._note_end(taken)
@@ -905,7 +838,7 @@ class Machine:
                 verdict = Verdict(Action.IGNORE, "too_many_questions")
                 self._process_verdict(verdict, event.peer)
             elif isinstance(question, WantNodes):
-                tree = self._forest.get_tree(question.day)
+                tree = self._reports.forest.get_tree(question.day)
                 nodes = [tree.find_node(*node) if tree else b"" for node in question.nodes]
                 data = encode_nodes(nodes)
                 self._effects.note(NoteKind.ANSWERED, count=len(nodes), author=event.peer)
@@ -913,7 +846,7 @@ class Machine:
                 reply = Reply(event.token, event.peer, question.ids)
                 older = tuple(
                     id_ for id_ in reply.ids
-                    if id_ not in self._tallies and self._forest.get_bits(id_)
+                    if self._reports.is_in_journal_alone(id_)
                 )  # fmt: skip
                 if older:
                     self._recalls.begin(older, reply)
@@ -925,7 +858,7 @@ class Machine:
     def _answer(self, reply: Reply, recalled: dict[bytes, ev.ProvenRecord]) -> None:
         entries: list[Entry] = []
         for id_ in reply.ids:
-            tally = self._tallies.get(id_)
+            tally = self._reports.get(id_)
             if tally is not None and tally.is_open:
                 entries.append(tally.to_entry())
             elif id_ in recalled:
@@ -940,22 +873,11 @@ class Machine:
             self._answer(what_for, {record.id: record for record in event.records})
         elif isinstance(what_for, Late):
             for record in event.records:
-                tally = self._tallies.get(record.id) or self._take_back(record, now)
+                tally = self._reports.get(record.id) or self._reports.take_back(record, now)
                 if tally is None:
                     continue
                 for signature in what_for.signatures:
                     self._merge(tally, signature.member, signature.signature, now)
-
-    def _take_back(self, record: ev.ProvenRecord, now: Now) -> Tally | None:
-        """Hold in memory again, as stored, what only the journal held."""
-        document = self._calendar.chain.find(record.entry.report.epoch)
-        if document is None:
-            return None
-        tally = _make_tally(record, document, now)
-        self._tallies[tally.id] = tally
-        self._settled.add(tally.id)
-        self._finish(tally.id)
-        return tally
 
     def _process_answer(self, event: ev.Answered, now: Now) -> None:
         """Take what we asked for as if it had come by gossip, and hold it against who gave it.
@@ -978,7 +900,7 @@ class Machine:
             reason = error.reason
         else:
             reason = self._catchup.process_nodes(
-                event.peer, nodes, self._forest, self._find_missing, now.mono_ms
+                event.peer, nodes, self._reports.forest, self._reports.find_missing, now.mono_ms
             )
         if reason:
             self._process_verdict(Verdict(Action.REJECT, reason), event.peer)
@@ -997,8 +919,8 @@ class Machine:
         for entry in gift.entries:
             id_ = entry.report.compute_id(self._calendar.chain.separator)
             bits = sum(1 << signature.member for signature in entry.signatures)
-            is_news = bool(self._find_missing(id_, bits))
-            is_new = id_ not in self._tallies and not self._forest.get_bits(id_)
+            is_news = bool(self._reports.find_missing(id_, bits))
+            is_new = id_ not in self._reports and not self._reports.forest.get_bits(id_)
             # [reject] what we did not ask for, or the same again
             if id_ not in wanted or id_ in given:
                 verdict = Verdict(Action.REJECT, "unasked")
@@ -1007,14 +929,14 @@ class Machine:
             if not self._process_verdict(verdict, event.peer, entry.report):
                 break
             given[id_] = bits
-            tally = self._tallies.get(id_)
+            tally = self._reports.get(id_)
             if verdict.action is not Action.ACCEPT or not is_news:
                 continue
             gained += 1
             if not walked and tally is not None:
                 self._effects.note_tally(NoteKind.HEALED, tally, author=event.peer)
-            elif is_new and tally is not None and entry.report.round < self._forest.cut:
-                self._caught_up.add(id_)
+            elif is_new and tally is not None and entry.report.round < self._reports.forest.cut:
+                tally.is_caught_up = True
         if walked:
             self._note_end(self._catchup.process_entries(event.peer, gained, now.mono_ms))
         else:
@@ -1043,35 +965,34 @@ class Machine:
             return  # the others write it, or our next life does
         while self._settling and self._settling[0][0] <= now.mono_ms:
             due_ms, id_ = heappop(self._settling)
-            tally = self._tallies.get(id_)
-            if tally is None or id_ in self._settled or tally.settles_ms != due_ms:
+            tally = self._reports.get(id_)
+            if tally is None or tally.is_settled or tally.settles_ms != due_ms:
                 continue
-            self._settled.add(id_)
-            self._unsettled.discard(id_)
+            tally.is_settled = True
+            self._reports.unsettled.discard(id_)
             self._attach_observation(tally)
             if len(tally.signatures) > tally.document.minimum_signers:
                 self._remember_proven(tally)
             self._effects.note_tally(NoteKind.SETTLED, tally, ms=now.mono_ms - tally.last_signer_ms)
-            vouched = self._receipted.pop(id_, None)
-            caught_up = id_ in self._caught_up
-            self._caught_up.discard(id_)
             if not self._calendar.may_write(now, tally.document):
-                self._finish(id_)
+                self._reports.finish(id_)
             elif len(self._writing) >= WAITING_MAX:
                 # It stays in the journal and is taken up at the next start.
                 self._effects.note_tally(NoteKind.POISON, tally, reason="too_many_waiting")
-                self._finish(id_)
+                self._reports.finish(id_)
             else:
                 # What a peer had of a closed round is stored most likely: only to be looked after.
-                self._writing.add(self._make_row(tally), now, vouched=vouched, trusted=caught_up)
-                if caught_up:
+                self._writing.add(
+                    self._make_row(tally), now, vouched=tally.vouched, trusted=tally.is_caught_up
+                )
+                if tally.is_caught_up:
                     self._effects.remember(ev.StoredRecord(id_, confirmed=False))
 
     def _attach_observation(self, tally: Tally) -> None:
         """Keep with the report what we observed ourselves, which goes when the round closes."""
-        round_ = self._rounds.get((tally.report.pair, tally.report.round))
-        if round_ is not None and round_.observation is not None:
-            tally.observed = (round_.observation.sources, round_.observation.spread_bp)
+        observation = self._rounds.find_observation(tally.report.pair, tally.report.round)
+        if observation is not None:
+            tally.observed = (observation.sources, observation.spread_bp)
 
     def _make_row(self, tally: Tally) -> StoredRow:
         sources, spread_bp = tally.observed
@@ -1090,9 +1011,6 @@ class Machine:
         is_well = not self.is_journal_failing and not self._closing
         return is_well and self._writing.is_idle and self._calendar.may_write(now)
 
-    def _is_unsettled(self, id_: bytes) -> bool:
-        return id_ in self._tallies and id_ not in self._settled
-
     def _write(self, now: Now) -> None:
         rows = self._writing.take_batch(now)
         if rows:
@@ -1103,8 +1021,8 @@ class Machine:
         rows, news = self._writing.process_written(event.ids)
         for row in rows:
             self._effects.remember(ev.StoredRecord(row.id, confirmed=True))
-            tally = self._tallies.get(row.id)
-            if tally is None or row.id in self._recent:
+            tally = self._reports.get(row.id)
+            if tally is None or self._reports.is_finished(row.id):
                 if row.id in inserted:
                     self._effects.note(NoteKind.RESTORED, id=row.id, round=row.report.round)
                 continue
@@ -1113,25 +1031,16 @@ class Machine:
                 self._effects.note_tally(
                     NoteKind.STORED, tally, member=self._me, count=len(row.signatures), ms=elapsed
                 )
-            self._finish(row.id)
+            self._reports.finish(row.id)
         store = self._writing.store
         if store is not None and news:
             receipt = Receipt(self._me, store, max(0, now.wall_ms), news, UNSIGNED)
             self._speaking.say(receipt, self._calendar.chain.separator)
 
-    def _finish(self, id_: bytes) -> None:
-        """Keep a stored price in memory for late signatures until newer ones push it out."""
-        self._recent[id_] = None
-        while len(self._recent) > RECENT_MAX:
-            oldest = next(iter(self._recent))
-            del self._recent[oldest]
-            self._tallies.pop(oldest, None)
-            self._settled.discard(oldest)
-
     def _process_refused(self, event: ev.StoreRefused, now: Now) -> None:
         poison = self._writing.process_refused(event.ids, now.mono_ms)
         if poison is not None:
-            tally = self._tallies.get(poison)
+            tally = self._reports.get(poison)
             if tally is not None:
                 self._effects.note_tally(NoteKind.POISON, tally, reason=event.reason)
             else:
@@ -1142,13 +1051,13 @@ class Machine:
         if self._writing.store not in (None, receipt.store) or receipt.writer == self._me:
             return
         for id_ in receipt.ids:
-            tally = self._tallies.get(id_)
+            tally = self._reports.get(id_)
             if tally is None:
                 continue
             if self._writing.process_receipt(id_, receipt.store, now.mono_ms):
                 self._effects.remember(ev.StoredRecord(id_, confirmed=False))
-            elif id_ not in self._settled:
-                self._receipted[id_] = receipt.store
+            elif not tally.is_settled:
+                tally.vouched = receipt.store
             self._writing.mark_stored(tally.report)
             self._effects.note_tally(NoteKind.RECEIPT, tally, member=receipt.writer)
 
@@ -1173,10 +1082,7 @@ class Machine:
 
     def _remember_proven(self, tally: Tally) -> None:
         self._attach_observation(tally)
-        record = ev.ProvenRecord(
-            tally.id, tally.to_entry(), tally.last_signed_wall_ms, *tally.observed
-        )
-        self._effects.remember(record)
+        self._effects.remember(tally.to_record())
 
     def _process_journal_failed(self, event: ev.JournalFailed, now: Now) -> None:
         self._journal_outage.process_failed(event.reason, now.mono_ms)
@@ -1186,68 +1092,54 @@ class Machine:
         """Write again what the journal missed, and sign what we had bound ourselves to."""
         self._journal_outage.process_recovered()
         self._calendar.remember()
-        for tally in self._tallies.values():
+        for tally in self._reports:
             if tally.is_proven:
                 self._remember_proven(tally)
-        for vote in self._unsigned_votes.values():
+        for vote in self._votes.list_unsigned():
             self._effects.remember(vote)
-            if self._find_signing_obstacle(self._rounds[vote.report.pair, vote.report.round], now):
+            round_ = self._rounds.find(vote.report.pair, vote.report.round)
+            if round_ is None or self._find_signing_obstacle(round_, now):
                 continue
             self._effects.append(ev.Sign(vote.id))
 
     def _restore(self, remembered: ev.Recollection, now: Now) -> None:
         """Take up what an earlier life of this process has proven and promised."""
-        self._votes = {vote.key: vote for vote in remembered.votes}
         stored = {record.id: record.confirmed for record in remembered.stored}
         for record in remembered.proven:
             report = record.entry.report
             document = self._calendar.chain.find(report.epoch)
             if document is None:
                 continue
-            tally = _make_tally(record, document, now)
+            tally = make_tally(record, document, now)
             if tally.settles_ms is None:
                 continue
-            self._forest.add(tally.id, report.round, tally.signer_bits)
-            self._tallies[tally.id] = tally
+            self._reports.forest.add(tally.id, report.round, tally.signer_bits)
+            self._reports.add(tally)
             confirmed = stored.get(tally.id)
             if confirmed is None:
                 # How long it had waited is not known to this process's clock: it waits anew.
                 heappush(self._settling, (tally.settles_ms, tally.id))
-                self._unsettled.add(tally.id)
+                self._reports.unsettled.add(tally.id)
                 continue
-            self._settled.add(tally.id)
+            tally.is_settled = True
             self._writing.mark_stored(report)
             if confirmed:
-                self._finish(tally.id)
+                self._reports.finish(tally.id)
             else:
                 self._writing.add(self._make_row(tally), now, trusted=True)
 
     # --- be seen alive ------------------------------------------------------------------------
 
     def _beat(self, now: Now) -> None:
-        document = self._beating.begin(now, is_settled=not self._unsettled)
+        document = self._beating.begin(now, is_settled=not self._reports.unsettled)
         if document is None:
             return
-        self._close_forest(now)
+        self._reports.close_rounds(now)
         heartbeat = self._beating.make_heartbeat(
             document,
             self._writing.store,
             encode_open((tally.id, tally.signer_bits) for tally in self._list_open()),
-            self._forest.encode_roots(),
+            self._reports.forest.encode_roots(),
             now,
         )
         self._speaking.say(heartbeat, self._calendar.chain.separator)
-
-    def _get_entry(self, id_: bytes) -> Entry | None:
-        tally = self._tallies.get(id_)
-        return tally.to_entry() if tally is not None and tally.signatures else None
-
-
-def _make_tally(record: ev.ProvenRecord, document: Document, now: Now) -> Tally:
-    """Return what the journal remembered, as if all its signatures had come now."""
-    tally = Tally(record.id, record.entry.report, document)
-    for signature in record.entry.signatures:
-        tally.merge(signature.member, signature.signature, now)
-    tally.last_signed_wall_ms = record.last_signed_ms
-    tally.observed = (record.sources, record.spread_bp)
-    return tally

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from gossip_price import crypto
-from gossip_price.core import audit, checks, judging, machine, rounds
+from gossip_price.core import audit, checks, judging, machine, rounds, votes
 from gossip_price.core import events as ev
 from gossip_price.core.audit import Audit
 from gossip_price.core.calendar import Calendar
@@ -28,6 +28,7 @@ from gossip_price.core.presence import Presence
 from gossip_price.core.quorum import Tally
 from gossip_price.core.rounds import list_vote_keys
 from gossip_price.core.types import Now
+from gossip_price.core.votes import Votes
 from gossip_price.core.writing import Writing
 from gossip_price.crypto import SignatureError
 from gossip_price.engine import Turns
@@ -67,7 +68,7 @@ def _count_messages() -> AbstractContextManager[None]:
     def process_entry(self: Any, entry: Any, now: Now) -> Any:
         verdict = original(self, entry, now)
         document = self._calendar.chain.find(entry.report.epoch)
-        tally = document and self._tallies.get(entry.report.compute_id(document.separator))
+        tally = document and self._reports.get(entry.report.compute_id(document.separator))
         if verdict.action is checks.Action.ACCEPT and tally:
             heard = counts.setdefault(self, {})
             heard[tally.id] = heard.get(tally.id, 0) + len(entry.signatures)
@@ -226,17 +227,15 @@ def _sign_fallback_too() -> AbstractContextManager[None]:
     ) -> list[str]:
         return [f"{pair}|{round_start}|{proposer.hex()}"]
 
-    return _changed(machine, "list_vote_keys", list_keys)
+    return _changed(votes, "list_vote_keys", list_keys)
 
 
-def _restoring(**less: object) -> AbstractContextManager[None]:
+def _forget_birth() -> AbstractContextManager[None]:
     original = Machine._restore
 
     def restore(self: Any, remembered: Any, now: Now) -> None:
-        if "birth_ms" in less:
-            self._birth_ms = 0
-        kept = {key: value for key, value in less.items() if key in ("votes", "proven")}
-        original(self, msgspec.structs.replace(remembered, **kept), now)
+        self._birth_ms = 0
+        original(self, remembered, now)
 
     return _changed(Machine, "_restore", restore)
 
@@ -253,8 +252,13 @@ def _forget_highest_round() -> AbstractContextManager[None]:
 
 def _forget_votes() -> AbstractContextManager[None]:
     """The machine forgets, and the journal, which would refuse the second vote, lets it pass."""
+    original = Votes.__init__
+
+    def init(self: Any, remembered: Any, *given: Any) -> None:
+        original(self, (), *given)
+
     return _all(
-        _restoring(votes=()),
+        _changed(Votes, "__init__", init),
         _changed(SimulatedJournal, "_refuse_contradictions", lambda self, records: None),
         _changed(SimulatedJournal, "_apply", _overwrite),
     )
@@ -404,7 +408,7 @@ def _vote_in_each_epoch() -> AbstractContextManager[None]:
         keys = list_vote_keys(document, chain, pair, round_start, proposer)
         return [f"{key}|{document.epoch}" for key in keys]
 
-    return _changed(machine, "list_vote_keys", list_keys)
+    return _changed(votes, "list_vote_keys", list_keys)
 
 
 def _keep_old_rounds() -> AbstractContextManager[None]:
@@ -589,7 +593,7 @@ MUTANTS: Final = (
     Mutant("forget votes on restart", "votes", _forget_votes, _CRASHES),
     Mutant("forget the highest round on restart", "votes",
            _forget_highest_round, _looking_at("clock", "kill", interval=15)),
-    Mutant("forget the journal's birth", "votes", lambda: _restoring(birth_ms=0),
+    Mutant("forget the journal's birth", "votes", _forget_birth,
            _looking_at("volume", habits=("equivocate", "flood"), interval=30)),
     Mutant("let the fallback's report be signed as well", "votes", _sign_fallback_too),
     Mutant("sign any price", "votes", _skip_deviation, _looking_at("disagree", "lag")),

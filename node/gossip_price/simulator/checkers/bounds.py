@@ -39,18 +39,16 @@ def _tallies(size: _Size) -> int:
 #: Attribute → its limit. Four variants a proposer; a receipt's, a heartbeat's and a vote's worth.
 _LIMITS: Final[dict[str, Callable[[_Size], int]]] = {
     "StepEffects._effects": lambda size: 0,
-    "Machine._rounds": lambda size: size.open_rounds,
-    "Machine._tallies": _tallies,
-    "Machine._votes": lambda size: (
+    "OpenRounds._rounds": lambda size: size.open_rounds,
+    "Reports._tallies": _tallies,
+    "Votes._votes": lambda size: (
         (11 + 3_600 // size.interval) * size.per_vote * max(1, size.open_rounds)
     ),
-    "Machine._unsigned_votes": lambda size: size.per_vote * size.open_rounds,
+    "Votes._unsigned": lambda size: size.per_vote * size.open_rounds,
     "Speaking._unsigned": lambda size: 4,
     "Machine._settling": lambda size: size.members * _tallies(size),
-    "Machine._settled": _tallies,
-    "Machine._unsettled": _tallies,
-    "Machine._receipted": _tallies,
-    "Machine._recent": lambda size: _RECENT,
+    "Reports.unsettled": _tallies,
+    "Reports._recent": lambda size: _RECENT,
     "Outbox._ids": lambda size: 4 * size.members * size.open_rounds,
     "Outbox._receipts": lambda size: 64,
     "Presence._beats": lambda size: size.members,
@@ -64,7 +62,6 @@ _LIMITS: Final[dict[str, Callable[[_Size], int]]] = {
     "Audit._repairs": lambda size: 16,
     "Audit._late": lambda size: _RECENT,
     "Recalls._wanted": lambda size: 0,
-    "Machine._caught_up": _tallies,
     "Forest._trees": lambda size: 8,
     "Forest._young": lambda size: size.members * (size.open_rounds + size.slot_rounds),
     "Catchup._peers": lambda size: size.members,

@@ -1,4 +1,4 @@
-"""Being seen alive: when our own heartbeat is due, and what it says of us.
+"""Being seen alive: when our own heartbeat is due, what it says of us, and who else may write.
 
 What it says of reports comes from those who know them.
 """
@@ -96,6 +96,11 @@ class Beating:
             roots,
             UNSIGNED,
         )
+
+    def get_writers(self, store: bytes, mono_ms: int) -> list[bytes]:
+        """Return the addresses of the members whose heartbeats, still fresh, name this store."""
+        document = self._calendar.get_current_then(mono_ms)
+        return self._presence.get_writers(document, store, mono_ms)
 
     def describe(self, store: bytes | None, now: Now) -> MemberPresence:
         """Return what only we know of ourselves."""

@@ -7,8 +7,6 @@ design: observe, propose, check then sign, merge and re-emit, heal, settle, writ
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import Enum
-from heapq import heappop, heappush
 from typing import Final
 
 from gossip_price.core import events as ev
@@ -25,9 +23,9 @@ from gossip_price.core.checks import (
     check_heartbeat,
     check_receipt,
     check_signature,
-    is_within_deviation,
 )
 from gossip_price.core.effects import StepEffects
+from gossip_price.core.ending import Ending
 from gossip_price.core.events import Effect, NoteKind
 from gossip_price.core.healing import Healing
 from gossip_price.core.hearing import MemberPresence
@@ -37,11 +35,11 @@ from gossip_price.core.limits import (
     HEAL_PATIENCE_MS,
     HEAL_SPREAD,
     JOURNAL_AGE_S,
-    OBSERVE_MAX_MS,
-    OPEN_IDS_MAX,
     VARIANTS_MAX,
     WAITING_MAX,
 )
+from gossip_price.core.merging import Merging
+from gossip_price.core.observing import Observing
 from gossip_price.core.open_rounds import OpenRounds
 from gossip_price.core.outbox import Outbox
 from gossip_price.core.presence import Presence, compute_heartbeat_interval_ms
@@ -59,17 +57,13 @@ from gossip_price.core.quorum import Tally
 from gossip_price.core.recalls import Late, Recalls, Reply
 from gossip_price.core.reports import Reports, make_tally
 from gossip_price.core.rounds import (
-    Round,
-    compute_close_ms,
     compute_jitter_ms,
-    is_over,
-    is_too_early,
 )
-from gossip_price.core.rows import LateSignature
 from gossip_price.core.speaking import Speaking
 from gossip_price.core.testimony import Seen
 from gossip_price.core.types import Entry, Now, Report, StoredRow
 from gossip_price.core.votes import Votes
+from gossip_price.core.voting import Voting
 from gossip_price.core.wire import (
     UNSIGNED,
     Heartbeat,
@@ -84,12 +78,6 @@ from gossip_price.network.document import DAY_S, PROTOCOLS_KNOWN
 from gossip_price.network.epochs import EpochChain
 
 _HOUR_MS: Final = 3_600_000
-
-
-class _Decision(Enum):
-    SIGN = "sign"
-    WAIT = "wait"
-    NEVER = "never"
 
 
 class Machine:
@@ -114,8 +102,6 @@ class Machine:
         protocols: frozenset[int] = PROTOCOLS_KNOWN,
     ) -> None:
         self._me = me
-        self._birth_ms = remembered.birth_ms
-
         self._effects = StepEffects()
         self._agenda = Agenda()
         self._calendar = Calendar(
@@ -131,7 +117,6 @@ class Machine:
         self._rounds = OpenRounds(me)
         self._reports = Reports(self._calendar)
         self._votes = Votes(remembered.votes, self._calendar, self._effects)
-        self._settling: list[tuple[int, bytes]] = []
         self._outbox = Outbox()
         self._speaking = Speaking(self._outbox, self._effects)
         self._presence = Presence()
@@ -147,11 +132,41 @@ class Machine:
         self._healing = Healing()
         self._catchup = Catchup(me)
         self._recalls = Recalls(self._effects)
-        self._writing = Writing(me, self.get_writers)
+        self._writing = Writing(me, self._beating.get_writers)
         self._audit = Audit(me, self._writing, self._reports.is_unsettled, protocols)
+        self._journal_outage = JournalOutage(self._effects)
+        self._merging = Merging(
+            calendar=self._calendar,
+            rounds=self._rounds,
+            reports=self._reports,
+            beating=self._beating,
+            outbox=self._outbox,
+            audit=self._audit,
+            effects=self._effects,
+            agenda=self._agenda,
+        )
+        self._ending = Ending(
+            calendar=self._calendar,
+            rounds=self._rounds,
+            reports=self._reports,
+            votes=self._votes,
+            effects=self._effects,
+        )
+        self._observing = Observing(self._rounds, self._presence, self._effects)
+        self._voting = Voting(
+            me=me,
+            birth_ms=remembered.birth_ms,
+            calendar=self._calendar,
+            rounds=self._rounds,
+            reports=self._reports,
+            votes=self._votes,
+            observing=self._observing,
+            merging=self._merging,
+            journal_outage=self._journal_outage,
+            effects=self._effects,
+        )
         self._store_trouble = ""
         self._forget_ms = now.mono_ms
-        self._journal_outage = JournalOutage(self._effects)
         self._closing = False
         self._restore(remembered, now)
 
@@ -205,8 +220,7 @@ class Machine:
 
     def get_writers(self, store: bytes, mono_ms: int) -> list[bytes]:
         """Return the addresses of the members whose heartbeats, still fresh, name this store."""
-        document = self._calendar.get_current_then(mono_ms)
-        return self._presence.get_writers(document, store, mono_ms)
+        return self._beating.get_writers(store, mono_ms)
 
     def describe_presence(self, now: Now) -> tuple[MemberPresence, ...]:
         """Return who is there and who says it hears whom: the members of the epoch in force."""
@@ -246,7 +260,7 @@ class Machine:
             self._audit.get_deadline_ms(is_free=self._may_audit(now)),
             None if self._closing else self._healing.get_deadline_ms(),
             None if self._closing else self._catchup.get_deadline_ms(),
-            self._settling[0][0] if self._settling and not self._closing else None,
+            None if self._closing else self._merging.get_deadline_ms(),
             self._journal_outage.get_deadline_ms(),
         )
         return min(deadline for deadline in deadlines if deadline is not None)
@@ -263,11 +277,12 @@ class Machine:
             case ev.Received():
                 self._process_message(event, now)
             case ev.Signed():
-                self._process_signed(event, now)
+                self._speaking.process_signed(event, now.mono_ms)
+                self._voting.process_signed(event, now)
             case ev.Observed():
-                self._process_observation(event)
+                self._observing.process_observation(event)
             case ev.NotObserved():
-                self._process_no_observation(event)
+                self._observing.process_no_observation(event)
             case ev.Stored():
                 self._process_stored(event, now)
             case ev.StoreRefused():
@@ -303,6 +318,7 @@ class Machine:
             case ev.Closing():
                 self._closing = True
                 self._beating.leave()
+                self._voting.leave()
                 self._writing.hurry(now.mono_ms)
             case ev.Tick():
                 pass
@@ -331,10 +347,10 @@ class Machine:
     def _look_at_rounds(self, now: Now) -> None:
         self._enter_round(now)
         for round_ in self._rounds.list_all():
-            self._observe(round_, now)
-            self._propose(round_, now)
-            self._decide_undecided(round_, now)
-            self._close(round_, now)
+            self._observing.observe(round_, now)
+            self._voting.propose(round_, now)
+            self._voting.decide_undecided(round_, now)
+            self._ending.close(round_, now)
         self._agenda.round_due_ms = self._rounds.compute_due_ms(
             self._calendar.compute_next_round_ms(now), now
         )
@@ -373,186 +389,8 @@ class Machine:
     def _process_network(self, event: ev.NetworkChanged) -> None:
         """Take up the epochs that the network file names now, if they go on where ours end."""
         start = self._calendar.process_network(event.chain)
-        if start is None:
-            return
-        for round_ in self._rounds.list_all():
-            if round_.start >= start:
-                self._rebind(round_)
-
-    def _rebind(self, round_: Round) -> None:
-        """Give up a round that we began under an epoch not in force for it; see it as it is.
-
-        What is proven is kept, votes bind us as before, and what we saw is still what we saw.
-        """
-        self._give_up(round_)
-        document = self._calendar.chain.get_in_force(round_.start)
-        if document is None or not self._calendar.knows_rules(document):
-            return
-        terms = document.terms_by_pair.get(round_.pair)
-        if terms != round_.document.terms_by_pair[round_.pair]:
-            return
-        seen = round_.observation
-        if document.get_round(seen.observed_at if seen else round_.start) == round_.start:
-            anew = self._rounds.get(document, round_.pair, round_.start)
-            anew.observation, anew.fetching, anew.fetches = seen, round_.fetching, round_.fetches
-
-    # --- observe ------------------------------------------------------------------------------
-
-    def _observe(self, round_: Round, now: Now) -> None:
-        """Fetch once at the round's start, so that members compare prices of one moment."""
-        if round_.observe_wall_ms is None or round_.fetches or now.wall_ms < round_.observe_wall_ms:
-            return
-        self._fetch(round_)
-
-    def _fetch(self, round_: Round) -> None:
-        document = round_.document
-        round_.fetching = True
-        round_.fetches += 1
-        deadline_ms = min(OBSERVE_MAX_MS, document.interval * 500)
-        terms = document.terms_by_pair[round_.pair]
-        self._effects.append(ev.Fetch(terms, round_.start, deadline_ms))
-
-    def _process_observation(self, event: ev.Observed) -> None:
-        observation = event.observation
-        round_ = self._rounds.find(observation.pair, event.round)
-        if round_ is None:
-            return
-        round_.fetching = False
-        if round_.document.get_round(observation.observed_at) != event.round:
-            # It took until the next round: a price of another moment.
-            self._process_no_observation(ev.NotObserved(round_.pair, round_.start, "late"))
-            return
-        terms = round_.document.terms_by_pair[round_.pair]
-        if not terms.min_price <= observation.price <= terms.max_price:
-            # Everybody would reject our report, and hold it against us.
-            self._process_no_observation(ev.NotObserved(round_.pair, round_.start, "price_range"))
-            return
-        round_.observation = observation
-        self._presence.process_observation(Seen(round_.pair, round_.start, observation.price))
-        self._effects.note(
-            NoteKind.OBSERVED,
-            pair=round_.pair,
-            round=round_.start,
-            price=observation.price,
-            decimals=terms.decimals,
-            count=len(observation.sources),
-        )
-
-    def _process_no_observation(self, event: ev.NotObserved) -> None:
-        round_ = self._rounds.find(event.pair, event.round)
-        if round_ is not None:
-            round_.fetching = False
-        self._effects.note(
-            NoteKind.NOT_OBSERVED, pair=event.pair, round=event.round, reason=event.reason
-        )
-
-    # --- propose ------------------------------------------------------------------------------
-
-    def _propose(self, round_: Round, now: Now) -> None:
-        """Propose our observation when our rank's time has come and we have signed nothing."""
-        observation = round_.observation
-        if not round_.may_propose or observation is None:
-            return
-        if now.wall_ms < round_.get_rank_time_ms(self._me):
-            return
-        round_.may_propose = False
-        document = round_.document
-        if self._votes.find(round_, self._me) or self._find_signing_obstacle(round_, now):
-            return
-        report = Report(
-            document.hash,
-            round_.pair,
-            round_.start,
-            observation.price,
-            document.terms_by_pair[round_.pair].decimals,
-            observation.observed_at,
-            self._me,
-        )
-        id_ = report.compute_id(document.separator)
-        self._add_tally(round_, Tally(id_, report, document), now)
-        self._votes.bind(round_, id_, report)
-
-    def _find_signing_obstacle(self, round_: Round, now: Now) -> str | None:
-        """Say why we may sign nothing at all of this round now; None if we may."""
-        document, start = round_.document, round_.start
-        if self._closing:
-            return "closing"
-        if self._me not in document.index_by_address:
-            return "listener"
-        if is_too_early(document, start, now):
-            return "early"
-        if is_over(document, start, now) or self._calendar.is_closed(document, start, now):
-            return "closed_round"
-        # An empty journal does not know what an earlier life has signed in rounds before this.
-        if start * 1000 < self._birth_ms + document.skew * 1000:
-            return "newborn"
-        if self.is_journal_failing:
-            return "journal"
-        return None
-
-    def _process_signed(self, event: ev.Signed, now: Now) -> None:
-        self._speaking.process_signed(event, now.mono_ms)
-        if not self._votes.take_unsigned(event.digest):
-            return
-        tally = self._reports.get(event.digest)
-        if tally is None:
-            return
-        own = tally.report.proposer == self._me
-        self._effects.note_tally(
-            NoteKind.PROPOSED if own else NoteKind.SIGNED, tally, member=self._me
-        )
-        self._merge(tally, tally.document.index_by_address[self._me], event.signature, now)
-        # Nothing is passed on that its proposer has not signed.
-        self._outbox.add_entry(tally.id, now.mono_ms)
-
-    # --- check, then sign ---------------------------------------------------------------------
-
-    def _decide_undecided(self, round_: Round, now: Now) -> None:
-        # Lower ranks first, whichever came first: fewer votes split.
-        waiting = [round_.tallies[id_] for id_ in round_.undecided]
-        for tally in sorted(waiting, key=lambda other: round_.order.index(other.report.proposer)):
-            id_ = tally.id
-            decision, reason = self._decide(round_, tally, now)
-            if decision is _Decision.WAIT:
-                continue
-            del round_.undecided[id_]
-            if decision is _Decision.SIGN:
-                self._votes.bind(round_, id_, tally.report)
-            elif reason not in ("signed", "listener"):
-                self._effects.note_tally(NoteKind.WITHHELD, tally, reason=reason)
-
-    def _decide(self, round_: Round, tally: Tally, now: Now) -> tuple[_Decision, str]:
-        """Decide whether to sign a report that the doorkeeper let in."""
-        report = tally.report
-        own_index = round_.document.index_by_address.get(self._me)
-        if own_index in tally.signatures or self._votes.is_unsigned(tally.id):
-            return _Decision.NEVER, "signed"
-        votes = self._votes.find(round_, report.proposer)
-        # One report for each key, ever; signing the same one again is the same signature.
-        if any(vote.id != tally.id for vote in votes):
-            return _Decision.NEVER, "voted"
-        obstacle = self._find_signing_obstacle(round_, now)
-        if obstacle == "closed_round" and round_.fetches and round_.observation is None:
-            return _Decision.NEVER, "no_observation"
-        if obstacle is not None:
-            waits = obstacle in ("early", "journal")
-            return (_Decision.WAIT if waits else _Decision.NEVER), obstacle
-        if votes:
-            return _Decision.SIGN, ""
-        # By our own clock: who proposes before its turn gains nothing, who is late loses nothing.
-        if now.wall_ms < round_.get_rank_time_ms(report.proposer):
-            return _Decision.WAIT, "rank"
-        observation = round_.observation
-        if observation is not None and is_within_deviation(
-            report.price, observation.price, round_.document.max_deviation
-        ):
-            return _Decision.SIGN, ""
-        # Prices move, sources stumble: look once more before saying no.
-        if round_.fetches == 1 and not round_.fetching:
-            self._fetch(round_)
-        if observation is None:
-            return _Decision.WAIT, "no_observation"
-        return (_Decision.WAIT if round_.fetching else _Decision.NEVER), "deviation"
+        if start is not None:
+            self._ending.rebind_from(start)
 
     # --- merge and re-emit --------------------------------------------------------------------
 
@@ -648,123 +486,16 @@ class Machine:
             return verdict
         if tally is None:
             tally = Tally(id_, report, document)
-            self._take_in(tally, now)
+            self._merging.take_in(tally, now)
         for signature in unseen:
-            self._merge(tally, signature.member, signature.signature, now)
+            self._merging.merge(tally, signature.member, signature.signature, now)
         round_ = self._rounds.find(report.pair, report.round)
         # One more signer changes nothing of a round in which all is decided.
         if round_ is not None and round_.undecided:
             self._agenda.look_at_rounds()
         return verdict
 
-    def _take_in(self, tally: Tally, now: Now) -> None:
-        """Keep what the doorkeeper let in, where it belongs."""
-        self._agenda.look_at_rounds()
-        document, report = tally.document, tally.report
-        is_past = now.wall_ms >= compute_close_ms(document, report.round)
-        if is_past and self._rounds.find(report.pair, report.round) is None:
-            # Proven, of a round that was given up long ago: nothing of it is signed or awaited.
-            self._reports.add(tally)
-        elif self._calendar.chain.get_in_force(report.round) is document:
-            self._add_tally(self._rounds.get(document, report.pair, report.round), tally, now)
-        else:
-            self._add_foreign(tally, now)
-
-    def _add_tally(self, round_: Round, tally: Tally, now: Now) -> None:
-        proposer = tally.report.proposer
-        if any(other.report.proposer == proposer for other in round_.tallies.values()):
-            self._effects.note_tally(NoteKind.EQUIVOCATION, tally, member=proposer)
-        self._reports.add(tally)
-        round_.tallies[tally.id] = tally
-        round_.undecided[tally.id] = None
-        self._await_settling(tally, now)
-
-    def _await_settling(self, tally: Tally, now: Now) -> None:
-        self._beating.process_price(now, is_first=not self._reports.unsettled)
-        self._reports.unsettled.add(tally.id)
-
-    def _add_foreign(self, tally: Tally, now: Now) -> None:
-        """Keep what laggards have proven under the epoch before: nothing else of it will come."""
-        self._reports.add(tally)
-        self._await_settling(tally, now)
-        round_ = self._rounds.find(tally.report.pair, tally.report.round)
-        if round_ is not None:
-            round_.is_expected = False  # it has its price, if by another epoch
-
-    def _merge(self, tally: Tally, member: int, signature: bytes, now: Now) -> None:
-        was_proven = tally.is_proven
-        if not tally.merge(member, signature, now):
-            return
-        self._effects.note_tally(NoteKind.COSIGNED, tally, member=tally.document.addresses[member])
-        if not tally.is_proven:
-            return
-        self._reports.forest.add(tally.id, tally.report.round, tally.signer_bits)
-        if not was_proven:
-            is_live = self._rounds.find(tally.report.pair, tally.report.round) is not None
-            elapsed_ms = now.wall_ms - tally.report.round * 1000 if is_live else 0
-            self._effects.note_tally(NoteKind.PROVEN, tally, ms=max(0, elapsed_ms))
-        if tally.is_settled:
-            # The row stays as it was at settlement; the late signature is kept beside it.
-            self._agenda.look_again()
-            self._remember_proven(tally)
-            late = LateSignature(tally.id, tally.document.addresses[member], signature)
-            if self._calendar.may_write(now):
-                self._audit.add_late(late, tally.report.round, now.mono_ms)
-            return
-        if not was_proven:
-            self._remember_proven(tally)
-        settles_ms = tally.settles_ms
-        if settles_ms is not None:
-            heappush(self._settling, (settles_ms, tally.id))
-            self._agenda.due_ms = min(self._agenda.due_ms, settles_ms)
-
-    def _close(self, round_: Round, now: Now) -> None:
-        """Give up what was not proven; tell why, once."""
-        if now.wall_ms < round_.close_ms:
-            return
-        unproven = self._give_up(round_)
-        if round_.is_expected and len(unproven) == len(round_.tallies):
-            best = max((len(tally.signatures) for tally in unproven), default=0)
-            reason = "split" if len(unproven) > 1 else "short" if unproven else "no_proposal"
-            self._effects.note(
-                NoteKind.ROUND_LOST,
-                pair=round_.pair,
-                round=round_.start,
-                count=best,
-                needed=round_.document.minimum_signers,
-                reason=reason,
-            )
-
-    def _give_up(self, round_: Round) -> list[Tally]:
-        """Forget a round but for what is proven; return what is not."""
-        self._rounds.drop(round_)
-        unproven = [tally for tally in round_.tallies.values() if not tally.is_proven]
-        for tally in round_.tallies.values():
-            self._votes.take_unsigned(tally.id)
-        for tally in unproven:
-            self._reports.drop(tally)
-        return unproven
-
     # --- heal ---------------------------------------------------------------------------------
-
-    def _list_open(self) -> list[Tally]:
-        """Return what others may heal from us, newest first: of open rounds, and not settled yet.
-
-        When it is more than a heartbeat takes, each names the next window of it.
-        """
-        tallies = {id_: tally for round_ in self._rounds.list_all()
-                   for id_, tally in round_.tallies.items()}  # fmt: skip
-        for _, id_ in self._settling:
-            tally = self._reports.get(id_)
-            # Of what has settled, or is of a closed round, the trees tell.
-            if tally is not None and not tally.is_settled and not tally.is_caught_up:
-                tallies[id_] = tally
-        open_ = [tally for tally in tallies.values() if tally.is_open]
-        open_.sort(key=lambda tally: (-tally.report.round, tally.id))
-        if len(open_) > OPEN_IDS_MAX:
-            first = self._beating.sequence * OPEN_IDS_MAX % len(open_)
-            open_ = (open_[first:] + open_[:first])[:OPEN_IDS_MAX]
-        return open_
 
     def _process_open(self, heartbeat: Heartbeat, author: str, now: Now) -> None:
         """Somebody names what it has: note what we lack, to be asked for if gossip is no quicker.
@@ -872,12 +603,7 @@ class Machine:
         if isinstance(what_for, Reply):
             self._answer(what_for, {record.id: record for record in event.records})
         elif isinstance(what_for, Late):
-            for record in event.records:
-                tally = self._reports.get(record.id) or self._reports.take_back(record, now)
-                if tally is None:
-                    continue
-                for signature in what_for.signatures:
-                    self._merge(tally, signature.member, signature.signature, now)
+            self._merging.merge_late(event.records, what_for.signatures, now)
 
     def _process_answer(self, event: ev.Answered, now: Now) -> None:
         """Take what we asked for as if it had come by gossip, and hold it against who gave it.
@@ -963,36 +689,20 @@ class Machine:
     def _settle(self, now: Now) -> None:
         if self._closing:
             return  # the others write it, or our next life does
-        while self._settling and self._settling[0][0] <= now.mono_ms:
-            due_ms, id_ = heappop(self._settling)
-            tally = self._reports.get(id_)
-            if tally is None or tally.is_settled or tally.settles_ms != due_ms:
-                continue
-            tally.is_settled = True
-            self._reports.unsettled.discard(id_)
-            self._attach_observation(tally)
-            if len(tally.signatures) > tally.document.minimum_signers:
-                self._remember_proven(tally)
-            self._effects.note_tally(NoteKind.SETTLED, tally, ms=now.mono_ms - tally.last_signer_ms)
+        while (tally := self._merging.settle_next(now)) is not None:
             if not self._calendar.may_write(now, tally.document):
-                self._reports.finish(id_)
+                self._reports.finish(tally.id)
             elif len(self._writing) >= WAITING_MAX:
                 # It stays in the journal and is taken up at the next start.
                 self._effects.note_tally(NoteKind.POISON, tally, reason="too_many_waiting")
-                self._reports.finish(id_)
+                self._reports.finish(tally.id)
             else:
                 # What a peer had of a closed round is stored most likely: only to be looked after.
                 self._writing.add(
                     self._make_row(tally), now, vouched=tally.vouched, trusted=tally.is_caught_up
                 )
                 if tally.is_caught_up:
-                    self._effects.remember(ev.StoredRecord(id_, confirmed=False))
-
-    def _attach_observation(self, tally: Tally) -> None:
-        """Keep with the report what we observed ourselves, which goes when the round closes."""
-        observation = self._rounds.find_observation(tally.report.pair, tally.report.round)
-        if observation is not None:
-            tally.observed = (observation.sources, observation.spread_bp)
+                    self._effects.remember(ev.StoredRecord(tally.id, confirmed=False))
 
     def _make_row(self, tally: Tally) -> StoredRow:
         sources, spread_bp = tally.observed
@@ -1080,10 +790,6 @@ class Machine:
 
     # --- journal ------------------------------------------------------------------------------
 
-    def _remember_proven(self, tally: Tally) -> None:
-        self._attach_observation(tally)
-        self._effects.remember(tally.to_record())
-
     def _process_journal_failed(self, event: ev.JournalFailed, now: Now) -> None:
         self._journal_outage.process_failed(event.reason, now.mono_ms)
         self._speaking.forget_unsigned()
@@ -1094,13 +800,8 @@ class Machine:
         self._calendar.remember()
         for tally in self._reports:
             if tally.is_proven:
-                self._remember_proven(tally)
-        for vote in self._votes.list_unsigned():
-            self._effects.remember(vote)
-            round_ = self._rounds.find(vote.report.pair, vote.report.round)
-            if round_ is None or self._find_signing_obstacle(round_, now):
-                continue
-            self._effects.append(ev.Sign(vote.id))
+                self._merging.remember_proven(tally)
+        self._voting.sign_again(now)
 
     def _restore(self, remembered: ev.Recollection, now: Now) -> None:
         """Take up what an earlier life of this process has proven and promised."""
@@ -1117,9 +818,7 @@ class Machine:
             self._reports.add(tally)
             confirmed = stored.get(tally.id)
             if confirmed is None:
-                # How long it had waited is not known to this process's clock: it waits anew.
-                heappush(self._settling, (tally.settles_ms, tally.id))
-                self._reports.unsettled.add(tally.id)
+                self._merging.await_again(tally, tally.settles_ms)
                 continue
             tally.is_settled = True
             self._writing.mark_stored(report)
@@ -1138,7 +837,7 @@ class Machine:
         heartbeat = self._beating.make_heartbeat(
             document,
             self._writing.store,
-            encode_open((tally.id, tally.signer_bits) for tally in self._list_open()),
+            encode_open((tally.id, tally.signer_bits) for tally in self._merging.list_open()),
             self._reports.forest.encode_roots(),
             now,
         )

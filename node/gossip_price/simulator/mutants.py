@@ -15,20 +15,23 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from gossip_price import crypto
-from gossip_price.core import audit, checks, judging, machine, rounds, votes
+from gossip_price.core import audit, checks, judging, machine, rounds, votes, voting
 from gossip_price.core import events as ev
 from gossip_price.core.audit import Audit
 from gossip_price.core.calendar import Calendar
 from gossip_price.core.catchup import Catchup
+from gossip_price.core.ending import Ending
 from gossip_price.core.forest import Forest
 from gossip_price.core.judging import Judgement, Standing
 from gossip_price.core.limits import POISON_RETRY_MS
 from gossip_price.core.machine import Machine
+from gossip_price.core.merging import Merging
 from gossip_price.core.presence import Presence
 from gossip_price.core.quorum import Tally
 from gossip_price.core.rounds import list_vote_keys
 from gossip_price.core.types import Now
 from gossip_price.core.votes import Votes
+from gossip_price.core.voting import Voting
 from gossip_price.core.writing import Writing
 from gossip_price.crypto import SignatureError
 from gossip_price.engine import Turns
@@ -74,7 +77,7 @@ def _count_messages() -> AbstractContextManager[None]:
             heard[tally.id] = heard.get(tally.id, 0) + len(entry.signatures)
             if not tally.is_proven and heard[tally.id] >= tally.document.minimum_signers:
                 tally.proven_ms = now.mono_ms
-                heappush(self._settling, (tally.settles_ms, tally.id))
+                heappush(self._merging._settling, (tally.settles_ms, tally.id))
         return verdict
 
     return _changed(Machine, "_process_entry", process_entry)
@@ -231,13 +234,12 @@ def _sign_fallback_too() -> AbstractContextManager[None]:
 
 
 def _forget_birth() -> AbstractContextManager[None]:
-    original = Machine._restore
+    original = Voting.__init__
 
-    def restore(self: Any, remembered: Any, now: Now) -> None:
-        self._birth_ms = 0
-        original(self, remembered, now)
+    def init(self: Any, **given: Any) -> None:
+        original(self, **(given | {"birth_ms": 0}))
 
-    return _changed(Machine, "_restore", restore)
+    return _changed(Voting, "__init__", init)
 
 
 def _forget_highest_round() -> AbstractContextManager[None]:
@@ -275,7 +277,7 @@ _apply: Final = SimulatedJournal._apply
 
 
 def _keep_proven_in_memory() -> AbstractContextManager[None]:
-    return _changed(Machine, "_remember_proven", lambda self, tally: None)
+    return _changed(Merging, "remember_proven", lambda self, tally: None)
 
 
 def _blame_proposer() -> AbstractContextManager[None]:
@@ -318,24 +320,24 @@ def _skip_roster_check() -> AbstractContextManager[None]:
 
 
 def _skip_deviation() -> AbstractContextManager[None]:
-    return _changed(machine, "is_within_deviation", lambda price, own, max_deviation_bp: True)
+    return _changed(voting, "is_within_deviation", lambda price, own, max_deviation_bp: True)
 
 
 def _sign_closed_rounds() -> AbstractContextManager[None]:
     return _all(
-        _changed(machine, "is_over", lambda *given: False),
+        _changed(voting, "is_over", lambda *given: False),
         _changed(Calendar, "is_closed", lambda *given: False),
     )
 
 
 def _send_on_each_merge() -> AbstractContextManager[None]:
-    original = Machine._merge
+    original = Merging.merge
 
     def merge(self: Any, tally: Any, member: int, signature: bytes, now: Now) -> None:
         original(self, tally, member, signature, now)
         self._outbox.add_entry(tally.id, now.mono_ms)
 
-    return _changed(Machine, "_merge", merge)
+    return _changed(Merging, "merge", merge)
 
 
 def _everybody_writes() -> AbstractContextManager[None]:
@@ -413,7 +415,7 @@ def _vote_in_each_epoch() -> AbstractContextManager[None]:
 
 def _keep_old_rounds() -> AbstractContextManager[None]:
     """Go on with rounds that were begun under an epoch not in force for them."""
-    return _changed(Machine, "_rebind", lambda self, round_: None)
+    return _changed(Ending, "_rebind", lambda self, round_: None)
 
 
 def _go_back() -> AbstractContextManager[None]:

@@ -10,9 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from crafted import make_heartbeat, pack
+from gossip_price.core import doorkeeper, reports
 from gossip_price.core import events as ev
-from gossip_price.core import machine as machine_module
-from gossip_price.core import reports
 from gossip_price.core.events import NoteKind
 from gossip_price.core.forest import Root, Roots, decode_roots, encode_roots
 from gossip_price.core.limits import (
@@ -152,7 +151,7 @@ def test_an_old_entry_that_says_nothing_new_costs_nothing_and_changes_nothing(
     world = begin_with(network, {0: past})
     world.run_until(NEXT_DAY + 2)
     checked: list[bytes] = []
-    monkeypatch.setattr(machine_module, "check_signature", lambda id_, *rest: checked.append(id_))
+    monkeypatch.setattr(doorkeeper, "check_signature", lambda id_, *rest: checked.append(id_))
     before = world.nodes[0].journal.transactions
     world.send(4, pack(network.entry(report, (0, 1, 2))))
     world.run_until(NEXT_DAY + 3)

@@ -141,6 +141,12 @@ class Merging:
         self._attach_observation(tally)
         self._effects.remember(tally.to_record())
 
+    def remember_all_proven(self) -> None:
+        """Let a journal that has missed records know again all that is proven and in memory."""
+        for tally in self._reports:
+            if tally.is_proven:
+                self.remember_proven(tally)
+
     def _attach_observation(self, tally: Tally) -> None:
         """Keep with the report what we observed ourselves, which goes when the round closes."""
         observation = self._rounds.find_observation(tally.report.pair, tally.report.round)

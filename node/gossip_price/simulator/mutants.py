@@ -15,11 +15,13 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from gossip_price import crypto
-from gossip_price.core import audit, checks, judging, machine, rounds, votes, voting
+from gossip_price.core import audit, checks, doorkeeper, judging, rounds, votes, voting
 from gossip_price.core import events as ev
+from gossip_price.core.asking import Asking
 from gossip_price.core.audit import Audit
 from gossip_price.core.calendar import Calendar
 from gossip_price.core.catchup import Catchup
+from gossip_price.core.doorkeeper import Doorkeeper
 from gossip_price.core.ending import Ending
 from gossip_price.core.forest import Forest
 from gossip_price.core.judging import Judgement, Standing
@@ -65,8 +67,8 @@ def _all(*changes: AbstractContextManager[None]) -> Iterator[None]:
 
 
 def _count_messages() -> AbstractContextManager[None]:
-    original = Machine._process_entry
-    counts: weakref.WeakKeyDictionary[Machine, dict[bytes, int]] = weakref.WeakKeyDictionary()
+    original = Doorkeeper.process_entry
+    counts: weakref.WeakKeyDictionary[Doorkeeper, dict[bytes, int]] = weakref.WeakKeyDictionary()
 
     def process_entry(self: Any, entry: Any, now: Now) -> Any:
         verdict = original(self, entry, now)
@@ -80,7 +82,7 @@ def _count_messages() -> AbstractContextManager[None]:
                 heappush(self._merging._settling, (tally.settles_ms, tally.id))
         return verdict
 
-    return _changed(Machine, "_process_entry", process_entry)
+    return _changed(Doorkeeper, "process_entry", process_entry)
 
 
 def _sign_before_journal() -> AbstractContextManager[None]:
@@ -130,7 +132,7 @@ def _skip_sync() -> AbstractContextManager[None]:
 
 
 def _count_other_epoch() -> AbstractContextManager[None]:
-    original = Machine._process_entry
+    original = Doorkeeper.process_entry
 
     def process_entry(self: Any, entry: Any, now: Now) -> Any:
         everybody = {address for doc in self._calendar.chain.documents for address in doc.addresses}
@@ -142,10 +144,10 @@ def _count_other_epoch() -> AbstractContextManager[None]:
                 is_member = False
             return checks.ACCEPT if is_member else checks._reject("bad_signature")
 
-        with _changed(machine, "check_signature", check):
+        with _changed(doorkeeper, "check_signature", check):
             return original(self, entry, now)
 
-    return _changed(Machine, "_process_entry", process_entry)
+    return _changed(Doorkeeper, "process_entry", process_entry)
 
 
 def _drop_union() -> AbstractContextManager[None]:
@@ -281,7 +283,7 @@ def _keep_proven_in_memory() -> AbstractContextManager[None]:
 
 
 def _blame_proposer() -> AbstractContextManager[None]:
-    original = Machine._process_verdict
+    original = Doorkeeper.process_verdict
 
     def process_verdict(self: Any, verdict: Any, author: str, report: Any = None) -> bool:
         document = report and self._calendar.chain.find(report.epoch)
@@ -289,7 +291,7 @@ def _blame_proposer() -> AbstractContextManager[None]:
         blamed = author if index is None else document.members[index].peer_id
         return original(self, verdict, blamed, report)
 
-    return _changed(Machine, "_process_verdict", process_verdict)
+    return _changed(Doorkeeper, "process_verdict", process_verdict)
 
 
 def _reject_stale() -> AbstractContextManager[None]:
@@ -299,7 +301,7 @@ def _reject_stale() -> AbstractContextManager[None]:
         verdict = original(*given)
         return checks._reject(verdict.reason) if verdict.reason == "stale_round" else verdict
 
-    return _changed(machine, "check_entry", check_entry)
+    return _changed(doorkeeper, "check_entry", check_entry)
 
 
 def _take_high_s() -> AbstractContextManager[None]:
@@ -316,7 +318,7 @@ def _take_high_s() -> AbstractContextManager[None]:
 
 
 def _skip_roster_check() -> AbstractContextManager[None]:
-    return _changed(machine, "check_signature", lambda id_, signature, document: checks.ACCEPT)
+    return _changed(doorkeeper, "check_signature", lambda id_, signature, document: checks.ACCEPT)
 
 
 def _skip_deviation() -> AbstractContextManager[None]:
@@ -388,13 +390,15 @@ def _drop_closed_bits() -> AbstractContextManager[None]:
 
 def _believe_trees() -> AbstractContextManager[None]:
     """Take what was asked for by its id alone: the tree has named it."""
-    original = Machine._process_entries
+    original = Asking._process_entries
 
     def process_entries(self: Any, event: Any, wanted: Any, now: Now) -> None:
-        with _changed(machine, "check_signature", lambda id_, signature, document: checks.ACCEPT):
+        with _changed(
+            doorkeeper, "check_signature", lambda id_, signature, document: checks.ACCEPT
+        ):
             original(self, event, wanted, now)
 
-    return _changed(Machine, "_process_entries", process_entries)
+    return _changed(Asking, "_process_entries", process_entries)
 
 
 def _never_compare_roots() -> AbstractContextManager[None]:

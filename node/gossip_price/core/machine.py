@@ -46,6 +46,8 @@ from gossip_price.network.document import PROTOCOLS_KNOWN
 from gossip_price.network.epochs import EpochChain
 
 _HOUR_MS: Final = 3_600_000
+#: Most of what comes is heartbeats that tell nothing new: these leave all as it was.
+_QUIET: Final = (ev.Received, ev.PeersChanged, ev.Tick)
 
 
 class Machine:
@@ -247,7 +249,7 @@ class Machine:
     def _compute_due_ms(self, now: Now) -> int:
         offset = now.wall_ms - now.mono_ms
         deadlines = [
-            self._beating.get_deadline_ms(is_settled=not self._reports.unsettled),
+            self._beating.get_deadline_ms(is_settled=self._reports.is_all_settled),
             self._agenda.round_due_ms - offset,
             self._outbox.deadline_ms,
             self._writing.get_deadline_ms(),
@@ -263,8 +265,7 @@ class Machine:
     def step(self, event: ev.Event, now: Now) -> list[Effect]:
         """Advance by one event; return what shall be done."""
         self._calendar.process_clock(now)
-        # Most of what comes is heartbeats that tell nothing new: these leave all as it was.
-        if not isinstance(event, ev.Received | ev.PeersChanged | ev.Tick):
+        if not isinstance(event, _QUIET):
             self._agenda.look_at_rounds()
         self._process(event, now)
         if now.mono_ms >= self._agenda.due_ms:
@@ -274,6 +275,8 @@ class Machine:
 
     def _process(self, event: ev.Event, now: Now) -> None:  # noqa: PLR0912  # a table of events
         match event:
+            case ev.Tick():
+                pass
             case ev.Received():
                 self._listening.process_message(event, now)
             case ev.Signed():
@@ -323,8 +326,6 @@ class Machine:
                 self._beating.leave()
                 self._voting.leave()
                 self._writing.hurry(now.mono_ms)
-            case ev.Tick():
-                pass
 
     def _process_journal_recovered(self, now: Now) -> None:
         """Write again what the journal missed, and sign what we had bound ourselves to."""
@@ -377,11 +378,12 @@ class Machine:
 
     def _may_audit(self, now: Now) -> bool:
         """No read while a write is under way, while the journal fails, or on the way out."""
-        is_well = not self.is_journal_failing and not self._is_leaving
-        return is_well and self._writing.is_idle and self._calendar.may_write(now)
+        if self._is_leaving or self._journal_outage.is_under_way:
+            return False
+        return self._writing.is_idle and self._calendar.may_write(now)
 
     def _beat(self, now: Now) -> None:
-        document = self._beating.begin(now, is_settled=not self._reports.unsettled)
+        document = self._beating.begin(now, is_settled=self._reports.is_all_settled)
         if document is None:
             return
         self._reports.close_rounds(now)

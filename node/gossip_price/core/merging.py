@@ -85,8 +85,8 @@ class Merging:
             round_.is_expected = False  # it has its price, if by another epoch
 
     def _await_settling(self, tally: Tally, now: Now) -> None:
-        self._beating.process_price(now, is_first=not self._reports.unsettled)
-        self._reports.unsettled.add(tally.id)
+        self._beating.process_price(now, is_first=self._reports.is_all_settled)
+        self._reports.await_signers(tally)
 
     # --- merging ------------------------------------------------------------------------------
 
@@ -159,7 +159,7 @@ class Merging:
         """Await settling of what an earlier life has proven."""
         # How long it had waited is not known to this process's clock: it waits anew.
         heappush(self._settling, (settles_ms, tally.id))
-        self._reports.unsettled.add(tally.id)
+        self._reports.await_signers(tally)
 
     def settle_next(self, now: Now) -> Tally | None:
         """Settle the first report that is due, and return it; None when none is."""
@@ -168,8 +168,7 @@ class Merging:
             tally = self._reports.get(id_)
             if tally is None or tally.is_settled or tally.settles_ms != due_ms:
                 continue
-            tally.is_settled = True
-            self._reports.unsettled.discard(id_)
+            self._reports.settle(tally)
             self._attach_observation(tally)
             if len(tally.signatures) > tally.document.minimum_signers:
                 self.remember_proven(tally)

@@ -28,9 +28,9 @@ class Reports:
         self._calendar = calendar
         self._tallies: dict[bytes, Tally] = {}
         self._recent: dict[bytes, None] = {}
-        self._closed_s = 0
         #: Reports that may still need signatures of others: not settled, not given up.
-        self.unsettled: set[bytes] = set()
+        self._unsettled: set[bytes] = set()
+        self._closed_s = 0
         self.forest = Forest()
 
     def __len__(self) -> int:
@@ -61,6 +61,15 @@ class Reports:
         tally = self._tallies.get(id_)
         return tally is not None and not tally.is_settled
 
+    @property
+    def is_all_settled(self) -> bool:
+        """No price is under way: no report awaits further signers."""
+        return not self._unsettled
+
+    def list_unsettled(self) -> list[Tally]:
+        """Return the reports that await further signers."""
+        return [self._tallies[id_] for id_ in self._unsettled if id_ in self._tallies]
+
     def find_missing(self, id_: bytes, bits: int) -> int:
         """Return which of these signers we lack; all, of a report that we do not know."""
         tally = self._tallies.get(id_)
@@ -78,10 +87,19 @@ class Reports:
         """Hold this report."""
         self._tallies[tally.id] = tally
 
+    def await_signers(self, tally: Tally) -> None:
+        """Others may still sign this report."""
+        self._unsettled.add(tally.id)
+
+    def settle(self, tally: Tally) -> None:
+        """The report may be written as it is now."""
+        tally.is_settled = True
+        self._unsettled.discard(tally.id)
+
     def drop(self, tally: Tally) -> None:
         """Forget a report that nobody has proven."""
         del self._tallies[tally.id]
-        self.unsettled.discard(tally.id)
+        self._unsettled.discard(tally.id)
 
     def finish(self, id_: bytes) -> None:
         """Keep a stored price in memory for late signatures until newer ones push it out."""
@@ -101,8 +119,8 @@ class Reports:
         if document is None:
             return None
         tally = make_tally(record, document, now)
-        tally.is_settled = True
         self.add(tally)
+        self.settle(tally)
         self.finish(tally.id)
         return tally
 

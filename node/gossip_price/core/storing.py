@@ -66,7 +66,7 @@ class Storing:
             if confirmed is None:
                 self._merging.await_again(tally, tally.settles_ms)
                 continue
-            tally.is_settled = True
+            self._reports.settle(tally)
             self._writing.mark_stored(report)
             if confirmed:
                 self._reports.finish(tally.id)
@@ -75,11 +75,8 @@ class Storing:
 
     def describe_backlog(self, now: Now) -> Backlog:
         """Tell what waits for signers or the database, and how long already."""
-        proven_ms = [
-            tally.proven_ms
-            for id_ in self._reports.unsettled
-            if (tally := self._reports.get(id_)) is not None and tally.proven_ms is not None
-        ]
+        unsettled = self._reports.list_unsettled()
+        proven_ms = [tally.proven_ms for tally in unsettled if tally.proven_ms is not None]
         waiting = self._writing.describe_waiting()
         oldest_ms = waiting.oldest_signed_ms
         return Backlog(

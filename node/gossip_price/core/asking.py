@@ -99,16 +99,13 @@ class Asking:
 
     # --- asking -------------------------------------------------------------------------------
 
-    def heal(self, now: Now) -> None:
-        """Ask for what we still lack of what heartbeats named."""
-        while question := self._healing.take_question(
+    def ask(self, now: Now) -> None:
+        """Ask for what we still lack of what heartbeats named, then for what our trees lack."""
+        while wanted := self._healing.take_question(
             self._reports.find_missing, now.mono_ms, self._catchup.is_asking
         ):
-            peer, ids = question
-            self._ask(peer, Want(ids), len(ids))
-
-    def catch_up(self, now: Now) -> None:
-        """Ask for what our trees lack beside those of peers that have differed for long."""
+            peer, ids = wanted
+            self._send(peer, Want(ids), len(ids))
         while taken := self._catchup.take_question(
             self._reports.forest, self._reports.find_missing, self._is_healing_with, now.mono_ms
         ):
@@ -117,9 +114,9 @@ class Asking:
                 continue
             peer, question = taken
             count = len(question.ids if isinstance(question, Want) else question.nodes)
-            self._ask(peer, question, count)
+            self._send(peer, question, count)
 
-    def _ask(self, peer: str, question: Question, count: int) -> None:
+    def _send(self, peer: str, question: Question, count: int) -> None:
         self._effects.append(ev.Ask(peer, encode_question(question), ASK_DEADLINE_MS))
         self._effects.note(NoteKind.ASKED, count=count, author=peer)
 

@@ -85,7 +85,7 @@ class Calendar:
 
         A member that was removed since still writes what it helped to prove.
         """
-        if self._me in self.get_current(now).index_by_address:
+        if self._me in self.chain.get_current(now.wall_ms // 1000).index_by_address:
             return True
         return any(self._me in document.index_by_address for document in documents)
 

@@ -12,31 +12,28 @@ class JournalOutage:
 
     def __init__(self, effects: StepEffects) -> None:
         self._effects = effects
-        self._retry_ms: int | None = None
+        #: None while the journal works.
+        self.retry_ms: int | None = None
 
     @property
     def is_under_way(self) -> bool:
         """The journal does not take records."""
-        return self._retry_ms is not None
+        return self.retry_ms is not None
 
     def process_failed(self, reason: str, mono_ms: int) -> None:
         """A record was not taken."""
-        if self._retry_ms is None:
+        if self.retry_ms is None:
             self._effects.note(NoteKind.JOURNAL_FAILED, reason=reason)
-        self._retry_ms = mono_ms + JOURNAL_RETRY_MS
+        self.retry_ms = mono_ms + JOURNAL_RETRY_MS
 
     def process_recovered(self) -> None:
         """A record was taken."""
-        self._retry_ms = None
+        self.retry_ms = None
         self._effects.note(NoteKind.JOURNAL_RECOVERED)
 
     def take_retry(self, mono_ms: int) -> bool:
         """Tell whether a record is to be tried now; any does."""
-        if self._retry_ms is None or mono_ms < self._retry_ms:
+        if self.retry_ms is None or mono_ms < self.retry_ms:
             return False
-        self._retry_ms = mono_ms + JOURNAL_RETRY_MS
+        self.retry_ms = mono_ms + JOURNAL_RETRY_MS
         return True
-
-    def get_deadline_ms(self) -> int | None:
-        """Return when it is tried next; None while it works."""
-        return self._retry_ms

@@ -249,16 +249,16 @@ class Machine:
     def _compute_due_ms(self, now: Now) -> int:
         offset = now.wall_ms - now.mono_ms
         deadlines = [
-            self._beating.get_deadline_ms(is_settled=self._reports.is_all_settled),
+            self._beating.get_deadline_ms(is_settled=self._reports.is_all_settled()),
             self._agenda.round_due_ms - offset,
             self._outbox.deadline_ms,
             self._writing.get_deadline_ms(),
             self._audit.get_deadline_ms(is_free=self._may_audit(now)),
-            self._journal_outage.get_deadline_ms(),
+            self._journal_outage.retry_ms,
         ]
         if not self._is_leaving:
             deadlines += (*self._asking.list_deadlines_ms(), self._merging.get_deadline_ms())
-        return min(deadline for deadline in deadlines if deadline is not None)
+        return min([deadline for deadline in deadlines if deadline is not None])
 
     # --- the step -----------------------------------------------------------------------------
 
@@ -347,8 +347,7 @@ class Machine:
         if now.wall_ms >= self._agenda.round_due_ms:
             self._look_at_rounds(now)
         if not self._is_leaving:
-            self._asking.heal(now)
-            self._asking.catch_up(now)
+            self._asking.ask(now)
             # On the way out nothing settles: the others write it, or our next life does.
             self._storing.settle(now)
         self._storing.write(now)
@@ -378,12 +377,12 @@ class Machine:
 
     def _may_audit(self, now: Now) -> bool:
         """No read while a write is under way, while the journal fails, or on the way out."""
-        if self._is_leaving or self._journal_outage.is_under_way:
+        if self._is_leaving or self._journal_outage.retry_ms is not None:
             return False
         return self._writing.is_idle and self._calendar.may_write(now)
 
     def _beat(self, now: Now) -> None:
-        document = self._beating.begin(now, is_settled=self._reports.is_all_settled)
+        document = self._beating.begin(now, is_settled=self._reports.is_all_settled())
         if document is None:
             return
         self._reports.close_rounds(now)

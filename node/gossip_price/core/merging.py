@@ -85,7 +85,7 @@ class Merging:
             round_.is_expected = False  # it has its price, if by another epoch
 
     def _await_settling(self, tally: Tally, now: Now) -> None:
-        self._beating.process_price(now, is_first=self._reports.is_all_settled)
+        self._beating.process_price(now, is_first=self._reports.is_all_settled())
         self._reports.await_signers(tally)
 
     # --- merging ------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from gossip_price.core.types import Entry, Now
 from gossip_price.network.document import DAY_S, Document
 
 #: How often it is looked whether more rounds are closed.
-_CLOSE_S: Final = 10
+_CLOSE_MS: Final = 10_000
 
 
 class Reports:
@@ -30,7 +30,7 @@ class Reports:
         self._recent: dict[bytes, None] = {}
         #: Reports that may still need signatures of others: not settled, not given up.
         self._unsettled: set[bytes] = set()
-        self._closed_s = 0
+        self._closed_slot = 0
         self.forest = Forest()
 
     def __len__(self) -> int:
@@ -61,7 +61,6 @@ class Reports:
         tally = self._tallies.get(id_)
         return tally is not None and not tally.is_settled
 
-    @property
     def is_all_settled(self) -> bool:
         """No price is under way: no report awaits further signers."""
         return not self._unsettled
@@ -126,10 +125,11 @@ class Reports:
 
     def close_rounds(self, now: Now) -> None:
         """Let the trees take up the rounds that are closed by our clock."""
-        wall_s = max(0, now.wall_ms // 1000)
-        if wall_s // _CLOSE_S == self._closed_s // _CLOSE_S:
+        slot = now.wall_ms // _CLOSE_MS
+        if slot == self._closed_slot:
             return
-        self._closed_s = wall_s
+        self._closed_slot = slot
+        wall_s = now.wall_ms // 1000
         document = self._calendar.chain.get_in_force(wall_s)
         if document is not None:
             self.forest.close(compute_cut(document, wall_s), wall_s // DAY_S)

@@ -166,6 +166,14 @@ async def _run_peer(
     )
     registry, metrics = _make_metrics(chain.list_live(now.wall_ms // 1000), signer, source)
     notes = NoteLogger()
+
+    def take(changed: EpochChain) -> None:
+        find_roles(changed, address, peer_id, clock.now().wall_ms // 1000)
+        _hand_on(changed, store, metrics, engine)
+
+    watch = NetworkWatch(
+        settings.network_file, network, chain, clock=clock, take=take, admit=transport.admit
+    )
     site = NodeSite(
         Surroundings(
             Self(False, peer_id, None if address is None else format_address(address), __version__),
@@ -190,13 +198,6 @@ async def _run_peer(
     health = NodeHealth(transport, machine, engine)
     http = _make_http(settings, health, registry, site.routes)
 
-    def take(changed: EpochChain) -> None:
-        find_roles(changed, address, peer_id, clock.now().wall_ms // 1000)
-        _hand_on(changed, store, metrics, engine)
-
-    watch = NetworkWatch(
-        settings.network_file, network, chain, clock=clock, take=take, admit=transport.admit
-    )
     _register(
         registry,
         SourceCollector(source.get_counters),

@@ -5,13 +5,13 @@ Knows which parts stand behind which routes. Decides nothing and changes nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from starlette.routing import BaseRoute
 
-from gossip_price.adapters.archive import Archive, RecentPrices
+from gossip_price.adapters.archive import Archive, FoundPrice, RecentPrices
 from gossip_price.adapters.clock import SystemClock
 from gossip_price.adapters.http import (
     NetworkFacts,
@@ -87,7 +87,9 @@ class NodeSite:
             count_changes=lambda: machine.presence_changes,
             list_seen=machine.list_seen,
         )
-        status = _make_status(around)
+        # One read of the journal a pair: what it holds as settled was settled in an earlier life.
+        newest = [recent.find_newest(terms.pair) for terms in get_chain().newest.pairs]
+        status = _make_status(around, [price for price in newest if price is not None])
 
         def gather() -> NetworkFacts:
             return _gather(around, machine, is_simulated=is_simulated)
@@ -117,24 +119,27 @@ def make_bootstrap_routes(around: Surroundings) -> tuple[BaseRoute, ...]:
     """Return what a bootstrap shows: itself and the network, of which it hears no prices."""
     return (
         *make_status_routes(_make_status(around).tell),
-        *make_network_routes(NetworkPage(lambda: _gather(around, None, is_simulated=False))),
+        *make_network_routes(NetworkPage(lambda: _gather(around, None, is_simulated=None))),
         *make_absent_routes(),
         *make_docs_routes(),
         *make_page_routes(),
     )
 
 
-def _make_status(around: Surroundings) -> StatusBoard:
+def _make_status(around: Surroundings, settled: Iterable[FoundPrice] = ()) -> StatusBoard:
     return StatusBoard(
         around.me,
         get_chain=around.get_chain,
         get_peers=around.transport.get_peers,
         find_problems=around.find_problems,
         wall_s=lambda: _read_wall_ms() // 1000,
+        settled=settled,
     )
 
 
-def _gather(around: Surroundings, machine: Machine | None, *, is_simulated: bool) -> NetworkFacts:
+def _gather(
+    around: Surroundings, machine: Machine | None, *, is_simulated: bool | None
+) -> NetworkFacts:
     now, address = _CLOCK.now(), around.me.address
     return NetworkFacts(
         now=now,

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
+from fake_bootstrap import FakeBootstrap
 from fake_node import FakeNode
 from page.chromium import OpenPage, launch_chromium, open_pages
 
@@ -23,11 +24,19 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def node() -> AsyncIterator[FakeNode]:
-    """A fake node of four members, that serves."""
-    node = await FakeNode().start()
+async def node(request: pytest.FixtureRequest) -> AsyncIterator[FakeNode]:
+    """A fake node of four members, or of as many as the parameter says, that serves."""
+    node = await FakeNode(getattr(request, "param", 4)).start()
     yield node
     await node.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def bootstrap() -> AsyncIterator[FakeBootstrap]:
+    """A bootstrap that serves."""
+    bootstrap = await FakeBootstrap().start()
+    yield bootstrap
+    await bootstrap.stop()
 
 
 @pytest.fixture

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
 
+from fake_bootstrap import FakeBootstrap
 from fake_node import FakeNode
 from page.chromium import PATIENCE_MS, OpenPage
 
@@ -168,6 +170,73 @@ async def test_only_the_document_that_the_reader_trusts_counts(
     await expect_text(page, ".proof", "It is one that you trust.")
 
 
+GREEN = ":is(.headline, .proofs) [data-good=true]"
+HASH_LABEL = "The document hash that you trust (optional)"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0x12",
+        "12",
+        "0x" + "ab" * 31,
+        "0x" + "ab" * 33,
+        "0x" + "ag" * 32,
+        "{true} and more",
+        "{two}",
+    ],
+)
+async def test_what_is_no_hash_proves_nothing_and_says_so_at_the_field(
+    node: FakeNode, open_page: OpenPage, text: str
+) -> None:
+    true = "0x" + node.document.hash.hex()
+    page = await open_page(node.url)
+    await page.locator("[data-verify]").nth(1).click()
+    await expect(page.locator("[data-verify][data-good=true]")).to_have_count(1)
+    field = page.get_by_label(HASH_LABEL)
+    await expect(field).to_have_attribute("aria-invalid", "false")
+    await field.fill(text.format(true=true, two=true + true))
+    await expect(field).to_have_attribute("aria-invalid", "true")
+    await expect(field).to_have_accessible_description(re.compile("0x and 64 hex digits.*empty"))
+    await page.get_by_role("button", name="Verify all of these").click()
+    await expect_text(page, "#verify-summary", "Nothing was checked: “The document hash that you")
+    await expect_text(page, "#verify-summary", "correct it, or empty the field")
+    await page.locator("[data-verify]").first.click()
+    await expect(page.locator("[data-verify]").first).to_have_text("Not checked")
+    await page.get_by_role("button", name="Verify in your browser").click()
+    await expect_text(page, "#newest-verdict", "Not checked: “The document hash that you trust”")
+    await expect(page.locator(GREEN)).to_have_count(0)
+    await field.fill(f" {true.upper().replace('0X', '0x')}, 0x{'ab' * 32} ")
+    await expect(field).to_have_attribute("aria-invalid", "false")
+    await expect(page.locator("#trusted-problem")).to_be_empty()
+    await page.get_by_role("button", name="Verify all of these").click()
+    await expect_text(page, "#verify-summary", "by the document that you trust")
+
+
+async def test_a_sum_is_never_by_another_hash_than_its_verdicts(
+    node: FakeNode, open_page: OpenPage
+) -> None:
+    page = await open_page(node.url)
+    await expect(page.locator("[data-verify]")).to_have_count(12)
+    # Change the field in the pause after the first four.
+    await page.evaluate(
+        """() => new Promise((resolve) => {
+          const summary = document.getElementById("verify-summary");
+          const field = document.getElementById("trusted");
+          new MutationObserver((_, observer) => {
+            if (!summary.textContent.startsWith("Checked 4 of")) return;
+            observer.disconnect();
+            field.value = "0x12";
+            field.dispatchEvent(new Event("input"));
+            setTimeout(resolve, 500);
+          }).observe(summary, { childList: true, characterData: true, subtree: true });
+          document.getElementById("verify-all").click();
+        })"""
+    )
+    await expect(page.locator("#verify-summary")).to_be_empty()
+    await expect(page.locator(GREEN)).to_have_count(0)
+
+
 async def test_whatever_is_tampered_with_is_not_proven(node: FakeNode, open_page: OpenPage) -> None:
     prices = node.prices
     signatures = [price["signatures"] for price in prices]
@@ -183,10 +252,13 @@ async def test_whatever_is_tampered_with_is_not_proven(node: FakeNode, open_page
     prices[7]["document"] = prices[7]["document"] | {"minimumSigners": 1, "mode": "EveryNode"}
     high = FakeNode(5).prices[0]["signatures"][0]
     signatures[8].append(high | {"signer": node.addresses[0]})
+    prices[9]["pair"] = "BTC-USD"
+    prices[10]["time"] = prices[10]["time"].replace("Z", "+01:00")
+    prices[11]["observedAt"] = None
     page = await open_page(node.url)
     await expect(page.locator("[data-verify]")).to_have_count(12)
     await page.get_by_role("button", name="Verify all of these").click()
-    await expect_text(page, "#verify-summary", "9 of 12 prices are NOT PROVEN")
+    await expect_text(page, "#verify-summary", "12 of 12 prices are NOT PROVEN")
     reasons = await page.locator(".proof[data-good=false] p code").all_inner_texts()
     assert reasons == [
         "column_mismatch",
@@ -198,8 +270,11 @@ async def test_whatever_is_tampered_with_is_not_proven(node: FakeNode, open_page
         "signer_twice",
         "epoch_mismatch",
         "signature_invalid",
+        "column_mismatch",
+        "column_mismatch",
+        "column_mismatch",
     ]
-    await expect(page.locator("[data-verify][data-good=true]")).to_have_count(3)
+    await expect(page.locator("[data-verify][data-good=true]")).to_have_count(0)
 
 
 async def test_a_price_that_could_not_be_checked_is_not_called_false(
@@ -264,7 +339,11 @@ async def test_a_stopped_member_stands_out(node: FakeNode, open_page: OpenPage) 
     node.silence(3)
     name = f"3 ({node.addresses[3][:6]}…{node.addresses[3][-4:]})"
     await expect_text(page, "#matrix-verdict", f"{name} is silent.")
-    await expect_text(page, "#notices", f"Member {name} has been silent for 3\u00a0min.")
+    ago = "3\u00a0min 15\u00a0s ago"
+    await expect_text(page, "#notices", f"Member {name} is silent. Last heard {ago}.")
+    await expect_text(page, "#members [data-member='3']", ago)
+    # It is counted on, and a screen reader is not told each time.
+    await expect(page.get_by_text(f"Last heard {ago}.")).to_have_attribute("aria-live", "off")
     await expect(page.locator(".matrix thead th.lost")).to_have_text("3")
     await expect(page.locator(".matrix td.lost")).to_have_count(3)
     await expect_text(page, "#members [data-member='3']", "silent")
@@ -329,21 +408,140 @@ async def test_the_browser_itself_refuses_to_make_html_of_text(
     assert "TrustedHTML" in complaints.pop()
 
 
+async def test_a_bootstrap_shows_what_it_knows_and_leads_nowhere_else(
+    bootstrap: FakeBootstrap, open_page: OpenPage
+) -> None:
+    page = await open_page(bootstrap.url)
+    await expect_text(page, "#notices", "This is the bootstrap node.")
+    heads = page.locator("#members thead th")
+    await expect(heads).to_have_text(["Member", "State"])
+    await expect(page.locator("#members td")).to_have_count(8)
+    await expect(page.locator("#members [data-member='3']")).to_contain_text("not connected")
+    shown = await page.locator("footer a:visible").all()
+    assert len(shown) == 3
+    for link in shown:
+        answer = await page.request.get(bootstrap.url + (await link.get_attribute("href") or ""))
+        assert answer.ok, answer.url
+
+
+async def test_the_docs_page_complains_of_nothing_and_breaks_no_name(
+    bootstrap: FakeBootstrap, open_page: OpenPage
+) -> None:
+    for width in (1280, 360):
+        viewport = {"width": width, "height": 740}
+        page = await open_page(bootstrap.url + "docs/", viewport=viewport)
+        await expect(page).to_have_url(bootstrap.url + "docs")
+        line_heights = await page.evaluate(
+            """[...document.querySelectorAll("td:first-child code")].map(
+              (one) => [one.textContent, one.getClientRects().length])"""
+        )
+        assert len(line_heights) > 50
+        assert [name for name, lines in line_heights if lines != 1] == []
+        assert await page.evaluate("document.documentElement.scrollWidth") == width
+
+
 # For everybody
 
 
-@pytest.mark.parametrize("members", [4, 30])
-async def test_nothing_is_wider_than_a_small_phone(open_page: OpenPage, members: int) -> None:
-    node = await FakeNode(members).start()
+async def show_nothing_yet(node: FakeNode, page: Page) -> None:
+    node.prices.clear()
+    node.rounds.clear()
+    await page.reload()
+    await expect_text(page, "#price", "No price yet")
+
+
+async def show_one_proof(node: FakeNode, page: Page) -> None:
+    await page.locator("[data-verify]").first.click()
+    await expect_text(page, ".proof", "Proven")
+
+
+async def distrust(node: FakeNode, page: Page) -> None:
+    await page.get_by_label(HASH_LABEL).fill("0x" + "ab" * 32)
+    await page.get_by_role("button", name="Verify in your browser").click()
+    await expect_text(page, "#newest-verdict", "NOT PROVEN: it stands on the document 0x")
+    await page.get_by_role("button", name="Verify all of these").click()
+    await expect_text(page, "#verify-summary", "12 of 12 prices are NOT PROVEN")
+
+
+async def mistype(node: FakeNode, page: Page) -> None:
+    await page.get_by_label(HASH_LABEL).fill("0x12")
+    await page.get_by_role("button", name="Verify in your browser").click()
+    await expect_text(page, "#newest-verdict", "Not checked")
+    await page.get_by_role("button", name="Verify all of these").click()
+    await expect_text(page, "#verify-summary", "Nothing was checked")
+
+
+async def be_in_trouble(node: FakeNode, page: Page) -> None:
+    node.database = False
+    node.unproven = 2
+    node.problems = {"p" * 60: "x" * 200}
+    node.pairs = [*node.pairs, {"pair": "ABCDEFGHIJKL-ABCDEFGHIJKL", "decimals": 2}]
+    node.lose(node.begin_round(node.round_index), "r" * 200)
+    for member in (2, 3):
+        node.silence(member)
+    await page.reload()
+    await expect_text(page, "#notices", "Out of quorum")
+
+
+async def lose_the_node(node: FakeNode, page: Page) -> None:
+    await node.stop()
+    await expect_text(page, "#link", "Not connected")
+
+
+STATES: dict[str, Callable[[FakeNode, Page], Awaitable[None]]] = {
+    "no price yet": show_nothing_yet,
+    "a proof": show_one_proof,
+    "a foreign hash": distrust,
+    "no hash": mistype,
+    "trouble": be_in_trouble,
+    "no connection": lose_the_node,
+}
+#: What reaches beyond the inner width of the card that it stands in, unless it may scroll there.
+OVERFLOWING = """() => {
+  const end = (card) =>
+    card.getBoundingClientRect().right - parseFloat(getComputedStyle(card).paddingRight);
+  return [...document.querySelectorAll(".card *:not(.scroll *, .chart, .chart *)")]
+    .filter((one) => one.getClientRects().length > 0 && !one.closest(".hidden, thead"))
+    .filter((one) => one.getBoundingClientRect().right > end(one.closest(".card")) + 0.5)
+    .map((one) => one.outerHTML.slice(0, 120));
+}"""
+
+
+async def expect_all_in_its_place(page: Page) -> None:
+    for width in (360, 1280):
+        await page.set_viewport_size({"width": width, "height": 740})
+        assert await page.evaluate("[document.documentElement.scrollWidth, innerWidth]") == [
+            width,
+            width,
+        ]
+        assert await page.evaluate(OVERFLOWING) == []
+
+
+@pytest.mark.parametrize(
+    ("node", "shown"),
+    [*((4, shown) for shown in STATES), (30, "a foreign hash")],
+    indirect=["node"],
+)
+async def test_nothing_is_wider_than_its_place(
+    node: FakeNode, open_page: OpenPage, complaints: list[str], shown: str
+) -> None:
     node.simulated = True
     node.versions[1] = "1.2.3+" + "x" * 80
     node.silence(1)
     page = await open_page(node.url, viewport={"width": 360, "height": 740})
-    await page.locator("[data-verify]").first.click()
-    await expect_text(page, ".proof", "Proven")
-    widths = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    assert widths == [360, 360]
-    await node.stop()
+    await expect(page.locator("[data-verify]")).to_have_count(12)
+    await STATES[shown](node, page)
+    await expect_all_in_its_place(page)
+    if shown == "no connection":
+        complaints.clear()
+
+
+async def test_nothing_of_a_bootstrap_is_wider_than_its_place(
+    bootstrap: FakeBootstrap, open_page: OpenPage
+) -> None:
+    page = await open_page(bootstrap.url)
+    await expect(page.locator("#members td")).to_have_count(8)
+    await expect_all_in_its_place(page)
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1200), ("dark", 360)])

@@ -130,7 +130,8 @@ async def check_network(facts: NetworkFacts) -> None:
 async def test_a_bootstrap_s_network_is_as_promised() -> None:
     world = ShownWorld(NETWORK)
     now = world.nodes[0].clock.read(world.true_ms)
-    await check_network(NetworkFacts(now, NETWORK.document, None, is_bootstrap=True))
+    facts = NetworkFacts(now, NETWORK.document, None, is_bootstrap=True, is_simulated=None)
+    await check_network(facts)
 
 
 async def test_the_status_is_as_promised(node: ApiNode) -> None:
@@ -160,6 +161,11 @@ async def test_problems_are_as_promised(node: ApiNode) -> None:
         ("/api/v1/prices/{id}", 502, await client.get(false)),
         ("/api/v1/rounds", 400, await client.get("/api/v1/rounds?limit=101")),
         ("/api/v1/events", 400, await client.get("/api/v1/events?x=1")),
+        (
+            "/api/v1/status",
+            400,
+            await connect(make_app(make_status_routes(dict))).get("/api/v1/status?x=1"),
+        ),
     ]
     node.table.is_up = False
     answers.append(("/api/v1/prices/{id}", 503, await client.get(missing)))
@@ -246,7 +252,10 @@ async def test_the_docs_page_needs_no_internet_and_no_script(node: ApiNode) -> N
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     page = Page()
     page.feed(answer.text)
-    assert page.loads == ["docs.css"]
+    assert page.loads == ["docs.svg", "docs.css"]
+    assert (await client.get("/docs.svg")).headers["content-type"] == "image/svg+xml"
+    led = await client.get("/docs/")
+    assert (led.status_code, led.headers["location"]) == (308, "../docs")
     assert (await client.get("/docs.css")).headers["content-type"] == "text/css; charset=utf-8"
     assert "script" not in page.tags
     assert page.inline == []

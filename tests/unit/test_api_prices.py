@@ -405,6 +405,11 @@ BAD: list[tuple[str, str, str]] = [
     ("?from=2027-01-16T00:00:00", "from", "RFC 3339 with a zone"),
     ("?to=2027-01-16T00:00:00+01:00", "to", "%2B"),
     ("?to=2027-02-30T00:00:00Z", "to", "RFC 3339"),
+    (
+        "?from=2027-01-17T00:00:00Z&to=2027-01-16T00:00:00Z",
+        "from",
+        "'2027-01-17T00:00:00Z' given, and to: '2027-01-16T00:00:00Z', allowed: from not later",
+    ),
     ("?limit=0", "limit", f"1 to {PAGE_MAX}"),
     ("?limit=501", "limit", f"1 to {PAGE_MAX}"),
     ("?limit=ten", "limit", "'ten' given"),

@@ -93,6 +93,12 @@ async def test_further_route_lists_are_served_beside_the_probes(client: httpx.As
     assert (await client.get("/api/v1/hello")).text == "hello"
 
 
+REMEDIES = {
+    404: "there is no such path; /docs describes the API",
+    405: "allowed: GET and HEAD",
+}
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "title"),
     [
@@ -112,7 +118,7 @@ async def test_anything_else_is_a_json_problem(
         "type": "about:blank",
         "title": title,
         "status": status,
-        "detail": f"{method} {path}",
+        "detail": f"{method} {path}: {REMEDIES[status]}",
     }
 
 

@@ -190,7 +190,10 @@ DEGRADED_BY: dict[str, tuple[Change, str]] = {
         lambda network, status: [one.update(database=False) for one in network["members"]],
         "no member has a database",
     ),
-    "no price": (lambda network, status: status["prices"].clear(), f"{PAIR}: no price was settled"),
+    "no price": (
+        lambda network, status: status["prices"].clear(),
+        f"{PAIR}: this node knows of no settled price yet",
+    ),
     "an old price": (
         lambda network, status: status["prices"][0].update(round=START - 60),
         f"{PAIR}: the newest settled price is 100 s old, allowed: 75 s",
@@ -248,6 +251,7 @@ def test_a_bootstrap_shows_the_roster_and_judges_no_prices(
         document=NETWORK.document,
         me=None,
         is_bootstrap=True,
+        is_simulated=None,
     )
     status = {"prices": [], "database": {"reachable": None}}
     node.tell({"/api/v1/network": describe_network(facts), "/api/v1/status": status})
@@ -256,6 +260,9 @@ def test_a_bootstrap_shows_the_roster_and_judges_no_prices(
     assert "seen by bootstrap" in out
     assert "quorum" not in out
     assert "has heard" not in out
+    assert "none yet" not in out
+    assert not any(head in out for head in ("state", "last seen", "clock", "peers  db", "version"))
+    assert "a bootstrap hears none, and does not know whether they are simulated" in out
 
 
 def test_a_stranger_steers_no_terminal(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
@@ -293,9 +300,49 @@ def test_what_is_no_answer_is_unreachable(
     assert words in json.loads(out)["reasons"][0]
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "no url", "ftp://x", "http://[::bad"])
+NOT_RUNNING = "Connection refused; is the node running? --url names another"
+NO_ADDRESS = "--url takes a node's HTTP address, as http://127.0.0.1:8081"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://127.0.0.1:1", NOT_RUNNING),
+        ("127.0.0.1:1", NOT_RUNNING),
+        ("localhost:1/", NOT_RUNNING),
+        ("no url", NO_ADDRESS),
+        ("ftp://x", NO_ADDRESS),
+        ("http://[::bad", NO_ADDRESS),
+        ("", NO_ADDRESS),
+    ],
+)
 def test_whoever_cannot_be_asked_is_unreachable(
-    url: str, capsys: pytest.CaptureFixture[str]
+    url: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["status", "--url", url]) == UNREACHABLE
-    assert "--url names another" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert words in said
+    assert ("is the node running" in said) != (NO_ADDRESS in said)
+    assert "Errno" not in said
+
+
+def test_an_address_may_go_without_its_scheme(
+    node: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node.tell(HEALTHY_ANSWERS)
+    assert run(["status", "--url", node.url.removeprefix("http://")]) == HEALTHY
+    assert f"seen by member 0 at {node.url}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("offset_ms", "shown"), [(-49, "+0.0 s"), (0, "+0.0 s"), (-51, "-0.1 s"), (1_400, "+1.4 s")]
+)
+def test_no_clock_is_off_by_minus_nothing(
+    offset_ms: int, shown: str, node: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = copy.deepcopy(HEALTHY_ANSWERS)
+    for member in answers["/api/v1/network"]["members"]:
+        member["clockOffsetMs"] = offset_ms
+    node.tell(answers)
+    _, out = ask(node, capsys)
+    assert out.count(f" {shown} ") == 4

@@ -7,11 +7,13 @@ described in docs/status.md, and tests/contract holds the operator's reader agai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gossip_price.adapters.archive import FoundPrice
 from gossip_price.core.events import Note, NoteKind
+from gossip_price.core.types import Report
 from gossip_price.network.document import Document
 from gossip_price.network.epochs import EpochChain
 
@@ -33,7 +35,9 @@ class Self:
 class StatusBoard:
     """Keeps the newest settled price of each pair; its `observe` is an Observer.
 
-    `get_chain`, `get_peers` and `find_problems` are asked at each answer; `wall_s` is the clock.
+    `settled` is what is known of an earlier life, so that a node that was just restarted does not
+    say that there are no prices. `get_chain`, `get_peers` and `find_problems` are asked at each
+    answer; `wall_s` is the clock.
     Settled, not merely proven: its signers have all come, so that every node tells the same.
     """
 
@@ -45,6 +49,7 @@ class StatusBoard:
         get_peers: Callable[[], Collection[str]],
         find_problems: Callable[[], Mapping[str, str]],
         wall_s: Callable[[], int],
+        settled: Iterable[FoundPrice] = (),
     ) -> None:
         self._me = me
         self._get_chain = get_chain
@@ -55,6 +60,8 @@ class StatusBoard:
         self._proven_round: int | None = None
         self._store_up: bool | None = None
         self._store_problem: str | None = None
+        for price in settled:
+            self._keep(price.report, price.id, len(price.signatures), _compute_settled_s(price))
 
     def observe(self, note: Note) -> None:
         """Take one note."""
@@ -62,21 +69,25 @@ class StatusBoard:
             case NoteKind.PROVEN:
                 self._proven_round = max(note.round, self._proven_round or 0)
             case NoteKind.SETTLED:
-                known = self._prices.get(note.pair)
-                # Settled late, or the second of a round: what was told stays told.
-                if known is None or note.round > known["round"]:
-                    self._prices[note.pair] = {
-                        "pair": note.pair,
-                        "round": note.round,
-                        "price": str(note.price),
-                        "decimals": note.decimals,
-                        "signers": note.count,
-                        "time": self._wall_s(),
-                        "id": "0x" + note.id.hex(),
-                    }
+                self._keep(note, note.id, note.count, self._wall_s())
             case NoteKind.STORE_UP | NoteKind.STORE_DOWN:
                 self._store_up = note.kind is NoteKind.STORE_UP
                 self._store_problem = None if self._store_up else note.reason[:PROBLEM_CHARS_MAX]
+
+    def _keep(self, price: Note | Report, id_: bytes, signers: int, settled_s: int) -> None:
+        known = self._prices.get(price.pair)
+        # Settled late, or the second of a round: what was told stays told.
+        if known is not None and price.round <= known["round"]:
+            return
+        self._prices[price.pair] = {
+            "pair": price.pair,
+            "round": price.round,
+            "price": str(price.price),
+            "decimals": price.decimals,
+            "signers": signers,
+            "time": settled_s,
+            "id": "0x" + id_.hex(),
+        }
 
     def tell(self) -> dict[str, Any]:
         """Return the status as JSON values."""
@@ -114,6 +125,12 @@ class StatusBoard:
             return "bootstrap"
         is_member = any(member.address == self._me.address for member in newest.members)
         return "member" if is_member else "listener"
+
+
+def _compute_settled_s(price: FoundPrice) -> int:
+    """Return when it settled: its last signer, as far as the journal knows, and the settle time."""
+    last_s = price.report.round if price.last_signed_ms is None else price.last_signed_ms // 1000
+    return last_s + price.document.settle
 
 
 def _name(document: Document) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`gossip-price verify`: prove stored prices again, with no network running.
 
-Reads, counts and prints; `core.proof` decides. Stops at the first false row, because one is
+Reads, counts and prints; `core.proof` decides, and `adapters.shown` of what stands beside a report
+in JSON. Stops at the first false row, because one is
 enough to distrust the rest; `--all` and `--json` go on and name each.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import sys
 import time
 from contextlib import aclosing
@@ -18,10 +20,15 @@ from typing import Any, Final
 
 import asyncpg
 
-from gossip_price.adapters.postgres.connection import describe_url, open_connection
+from gossip_price.adapters.postgres.connection import (
+    DatabaseUrlError,
+    describe_url,
+    open_connection,
+)
 from gossip_price.adapters.postgres.errors import READ_TROUBLE, describe
 from gossip_price.adapters.postgres.read import read_epochs, read_rows
 from gossip_price.adapters.price_file import open_prices
+from gossip_price.adapters.shown import check_shown
 from gossip_price.core.price import PriceFormatError
 from gossip_price.core.proof import (
     ClaimedRow,
@@ -37,11 +44,17 @@ PROVEN: Final = 0
 UNPROVEN: Final = 1
 UNCHECKED: Final = 2
 
+#: Python's number of a failure, which says nothing to people.
+_ERRNO: Final = re.compile(r"\[Errno -?[0-9]+\] ")
 #: Failures kept for --json; beyond it they are only counted.
 _FAILURES_MAX: Final = 1_000
 #: Epochs that JSON prices may carry; beyond it the input is not of one network's life.
 _EPOCHS_MAX: Final = 10_000
 _READ_TIMEOUT_S: Final = 120.0
+_NOTHING_NAMED: Final = (
+    "nothing is named that could be: give a FILE of prices in JSON, - for standard input, or"
+    " --database URL"
+)
 
 
 class UncheckableError(Exception):
@@ -54,13 +67,18 @@ class _StopError(Exception):
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    given = parser.add_mutually_exclusive_group(required=True)
+    parser.usage = (
+        "%(prog)s (FILE | - | --database URL) [--network FILE | --trust HASH] [--since TIME]"
+        " [--all] [--json]"
+    )
+    given = parser.add_mutually_exclusive_group()
     given.add_argument("--database", metavar="URL", help="check every row of table prices")
     given.add_argument(
         "file",
         nargs="?",
         metavar="FILE",
-        help="check JSON: one price, a list, or a price a line; - reads standard input",
+        help="check JSON, as the API gives it: one price, a list, or a price a line; "
+        "- reads standard input",
     )
     trust = parser.add_mutually_exclusive_group()
     trust.add_argument(
@@ -79,7 +97,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--all", action="store_true", help="go on after a false row")
     parser.add_argument("--json", action="store_true", help="print one JSON object; implies --all")
-    parser.epilog = "Exit code 0: all proven; 1: not; 2: could not check."
+    parser.epilog = (
+        "Exit code 0: all proven (of an empty table or list: there is nothing to prove); 1: not; "
+        "2: could not check."
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -88,6 +109,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         documents, trusted = _read_trust(options)
         since = _parse_time(options.since)
+        if options.database is None and options.file is None:
+            raise UncheckableError(_NOTHING_NAMED)
         if options.database is not None:
             asyncio.run(_check_database(options.database, documents, trusted, since, check))
         else:
@@ -200,7 +223,7 @@ async def _check_database(
         check.place = describe_url(url)
         connection = await open_connection(url, command_timeout_s=_READ_TIMEOUT_S)
     except READ_TROUBLE as error:
-        raise UncheckableError(f"database: {describe(error)}") from error
+        raise UncheckableError(_describe_trouble(check.place, error)) from error
     try:
         # One moment's picture, and nothing that we could change by mistake.
         async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -217,7 +240,7 @@ async def _check_database(
             f"{check.place} has no prices: {describe(error)}; was gossip-price migrate run there?"
         ) from error
     except READ_TROUBLE as error:
-        raise UncheckableError(f"database: {describe(error)}") from error
+        raise UncheckableError(_describe_trouble(check.place, error)) from error
     finally:
         connection.terminate()
 
@@ -270,6 +293,7 @@ def _check_json(
                     )
                     if document.network_id != price.network_id:
                         raise UnprovenError("network_mismatch", "networkId is not the epoch's")
+                    check_shown(price.shown, price.report)
                     signers = verify_price(price.id, price.report, price.signatures, document)
                 except UnprovenError as error:
                     check.fail(price.id, error)
@@ -285,7 +309,25 @@ def _check_json(
     except _StopError:
         check.book = EpochBook(known.values(), trusted)
     except (OSError, PriceFormatError) as error:
-        raise UncheckableError(f"{check.place}: {error}") from error
+        raise UncheckableError(f"{check.place}: {_describe_unread(error)}") from error
+
+
+def _describe_unread(error: OSError | PriceFormatError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file; give one of prices in JSON, or - for standard input"
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _describe_trouble(place: str, error: BaseException) -> str:
+    """Say which database is in trouble, why, and what may help."""
+    if isinstance(error, DatabaseUrlError):
+        return f"--database: {error}"
+    if isinstance(error, OSError):
+        return (
+            f"{place}: {_ERRNO.sub('', describe(error))}; is it running there? The database of "
+            "`gossip-price up` (make run) is there only while that runs"
+        )
+    return f"{place}: {describe(error)}"
 
 
 def _read_trust(options: argparse.Namespace) -> tuple[list[Document], set[bytes] | None]:

@@ -4,8 +4,8 @@
      "signatures": [{"signer", "signature"}], "document": {the epoch}, …}
 
 `price` is the signed integer as a string, in units of 10^-decimals. What is not signed stands
-under "local". A list is {"prices": […], "next": cursor}. Reading checks shapes only;
-`core.proof` says what is proven.
+under "local". The API says beside the report what people read first (`SHOWN`). A list is
+{"prices": […], "next": cursor}. Reading checks shapes only; `core.proof` says what is proven.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta
 
 from gossip_price.core.proof import parse_hash
 from gossip_price.core.types import PairName, Report, UInt
 from gossip_price.network.document import INTEGER_MAX, Document, DocumentError
 from gossip_price.network.keys import KeyFormatError, format_address, parse_address
+
+SHOWN: Final = ("pair", "price", "time", "observedAt")
+"""What may stand beside the report for people; it must say what the report says."""
 
 
 class PriceFormatError(ValueError):
@@ -29,7 +32,8 @@ class PriceFormatError(ValueError):
 class Price(msgspec.Struct, frozen=True):
     """A price as somebody hands it to us: well-formed, and not yet proven.
 
-    `signatures` are (signer, signature) as text, as they stood in the JSON.
+    `signatures` are (signer, signature) as text, as they stood in the JSON; `shown` are those of
+    `SHOWN` that stood there, whatever was in them.
     """
 
     id: str
@@ -37,6 +41,7 @@ class Price(msgspec.Struct, frozen=True):
     report: Report
     signatures: tuple[tuple[str, str], ...]
     document: Document | None
+    shown: Mapping[str, Any]
 
 
 class _ReportJson(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -55,13 +60,17 @@ class _SignatureJson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _PriceJson(msgspec.Struct, frozen=True, rename="camel"):
-    """The fields that prove; others may stand beside them and are not read."""
+    """The fields that prove, and those of `SHOWN`; what else stands there is not read."""
 
     id: str
     network_id: str
     report: _ReportJson
     signatures: Annotated[tuple[_SignatureJson, ...], Meta(max_length=256)]
     document: dict[str, Any] | None = None
+    pair: Any = UNSET
+    price: Any = UNSET
+    time: Any = UNSET
+    observed_at: Any = UNSET
 
 
 _decoder: Final = msgspec.json.Decoder(_PriceJson)
@@ -142,7 +151,9 @@ def parse_price(raw: bytes | str | Mapping[str, Any]) -> Price:
                 f"networkId: {read.network_id} given, the document has {document.network_id}"
             )
     signatures = tuple((item.signer, item.signature) for item in read.signatures)
-    return Price(read.id, read.network_id, report, signatures, document)
+    stood = (read.pair, read.price, read.time, read.observed_at)
+    shown = {name: value for name, value in zip(SHOWN, stood, strict=True) if value is not UNSET}
+    return Price(read.id, read.network_id, report, signatures, document, shown)
 
 
 def _parse(field: str, parse: Any, value: Any) -> Any:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
 
-from gossip_price.adapters.rfc3339 import format_ms, format_s
+from gossip_price.adapters.rfc3339 import format_ms
+from gossip_price.adapters.shown import format_shown
 from gossip_price.core.events import ProvenRecord
 from gossip_price.core.price import format_price
 from gossip_price.core.rows import Key
@@ -48,10 +48,7 @@ class FoundPrice(Struct, frozen=True):
             "writer": self.writer,
         }
         return format_price(report, self.signatures, self.document, local=local) | {
-            "pair": report.pair,
-            "price": format_decimal(report.price, report.decimals),
-            "time": format_s(report.round),
-            "observedAt": format_s(report.observed_at),
+            **format_shown(report),
             "storedAt": None if self.stored_ms is None else format_ms(self.stored_ms),
             "state": "stored" if self.is_stored else "settled",
         }
@@ -73,8 +70,3 @@ def make_found(
         sources=record.sources,
         spread_bp=record.spread_bp,
     )
-
-
-def format_decimal(price: int, decimals: int) -> str:
-    """Write an integer of 10^-decimals as a decimal, all digits kept: (300110, 2) is 3001.10."""
-    return f"{Decimal(price).scaleb(-decimals):f}"

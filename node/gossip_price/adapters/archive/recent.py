@@ -111,6 +111,11 @@ class RecentPrices:
         ordered = sorted(found.values(), key=lambda price: price.key, reverse=True)
         return RecentPage(tuple(ordered[:limit]), complete_from)
 
+    def find_newest(self, pair: str) -> FoundPrice | None:
+        """Return the newest settled price of a pair that we know ourselves, or None."""
+        prices = self.read_page(pair, (INTEGER_MAX, b""), 0, 1).prices
+        return prices[0] if prices else None
+
     def find(self, id_: bytes) -> FoundPrice | None:
         """Return the settled price with this id, or None."""
         if id_ in self._unsettled:

@@ -35,9 +35,9 @@ def make_price_routes(archive: Archive) -> list[BaseRoute]:
     async def prices(request: Request) -> Response:
         given = Parameters(request, ("pair", "from", "to", "limit", "cursor"))
         pair = given.get_pair(archive.list_pairs())
-        begin, end = given.get_time("from") or 0, given.get_time("to")
+        begin, end = given.get_span("from", "to")
         limit = given.get_limit(LIMIT_DEFAULT, PAGE_MAX)
-        before = (INTEGER_MAX if end is None else end, b"")
+        before = (end, b"")
         cursor = given.get_cursor()
         before = before if cursor is None else min(before, cursor)
         try:

@@ -22,10 +22,11 @@ _BOLD = re.compile(r"\*\*([^*]+)\*\*")
 
 
 def make_docs_routes() -> list[BaseRoute]:
-    """Return `/openapi.json`, `/docs` and its style."""
+    """Return `/openapi.json`, `/docs`, and its style and icon."""
     openapi = encode_openapi()
     page = make_page(make_openapi())
     style = (files(__package__) / "docs.css").read_bytes()
+    icon = (files(__package__) / "static" / "icon.svg").read_bytes()
 
     async def show_openapi(_request: Request) -> Response:
         return _answer(openapi, "application/json")
@@ -36,10 +37,19 @@ def make_docs_routes() -> list[BaseRoute]:
     async def show_style(_request: Request) -> Response:
         return _answer(style, "text/css")
 
+    async def show_icon(_request: Request) -> Response:
+        return _answer(icon, "image/svg+xml")
+
+    async def lead_to_page(_request: Request) -> Response:
+        # Relative, so that it holds behind a proxy's prefix and repeats no Host header.
+        return Response(status_code=308, headers={"location": "../docs"})
+
     return [
         Route("/openapi.json", show_openapi, methods=["GET"]),
         Route("/docs", show_page, methods=["GET"]),
+        Route("/docs/", lead_to_page, methods=["GET"]),
         Route("/docs.css", show_style, methods=["GET"]),
+        Route("/docs.svg", show_icon, methods=["GET"]),
     ]
 
 
@@ -58,7 +68,8 @@ def make_page(openapi: Mapping[str, Any]) -> str:
             '<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
-            f'<title>{title}</title><link rel="stylesheet" href="docs.css"></head><body>',
+            f'<title>{title}</title><link rel="icon" href="docs.svg" type="image/svg+xml">',
+            '<link rel="stylesheet" href="docs.css"></head><body>',
             f"<header><h1>{title}</h1><p>Version {escape(info['version'])} · "
             '<a href="openapi.json">openapi.json</a> · <a href="./">live page</a></p>',
             f"<p>{_mark(info['description'])}</p></header>",

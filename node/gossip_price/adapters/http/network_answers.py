@@ -120,7 +120,10 @@ class Network(Answer):
     network_id: Hash
     me: Address | None
     role: Literal["member", "listener", "bootstrap"]
-    simulated: Annotated[bool, Meta(description="this node's prices are nobody's market")]
+    simulated: Annotated[
+        bool | None,
+        Meta(description="this node's prices are nobody's market; null at a bootstrap"),
+    ]
     epoch: EpochStart
     mode: Literal["Rounds", "EveryNode"]
     interval: Annotated[int, Meta(ge=1, description="seconds")]

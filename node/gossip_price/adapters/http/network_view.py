@@ -39,14 +39,15 @@ class NetworkFacts:
     """What the view is made of, all of it of one moment.
 
     `document` is the epoch in force; `presences` are of its members, by index, and empty at a
-    bootstrap, which hears no heartbeats. `me` is our address, None without a signing key.
+    bootstrap, which hears no heartbeats. `me` is our address, None without a signing key;
+    `is_simulated` is of the prices that we fetch, None if we fetch none.
     """
 
     now: Now
     document: Document
     me: bytes | None
     is_bootstrap: bool = False
-    is_simulated: bool = False
+    is_simulated: bool | None = False
     presences: Sequence[MemberPresence] = ()
     connections: Collection[Connection] = ()
     problems: Mapping[str, str] = field(default_factory=dict)

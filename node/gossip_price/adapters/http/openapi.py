@@ -92,7 +92,7 @@ ENDPOINTS: Final = (
         (
             _PAIR,
             Parameter("from", f"rounds that began at this time or later; {TIME_ALLOWED}", _TIME),
-            Parameter("to", "rounds that began before this time, likewise", _TIME),
+            Parameter("to", "rounds that began before this time; not before `from`", _TIME),
             Parameter(
                 "limit",
                 "prices in a page at most",
@@ -181,7 +181,7 @@ ENDPOINTS: Final = (
         "What the node tells of itself",
         "For the operator: it is small, and no client is ever too fast here.",
         network_answers.Status,
-        problems=(),
+        problems=(400,),
     ),
 )
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from datetime import UTC, datetime
 from typing import Final
 
 from starlette.requests import Request
 
+from gossip_price.adapters import rfc3339
 from gossip_price.adapters.http.problems import GIVEN_MAX, ProblemError
 from gossip_price.core.proof import parse_hash
 from gossip_price.core.rows import Key
@@ -16,11 +16,6 @@ from gossip_price.network.document import INTEGER_MAX
 
 _CURSOR: Final = re.compile(r"([0-9]{1,16})-([0-9a-f]{64})")
 _COUNT: Final = re.compile(r"[0-9]{1,9}")
-#: RFC 3339, section 5.6: a date, a time and a zone, all three.
-_TIME: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})",
-    re.IGNORECASE,
-)
 TIME_ALLOWED: Final = "RFC 3339 with a zone, as 2026-11-25T17:00:00Z (write a + of a zone as %2B)"
 
 
@@ -53,13 +48,19 @@ class Parameters:
         if text is None:
             return None
         try:
-            if _TIME.fullmatch(text) is None:
-                raise ValueError(text)
-            moment = datetime.fromisoformat(text.upper()).astimezone(UTC)
-        except (ValueError, OverflowError):
+            moment = rfc3339.parse(text)
+        except ValueError:
             raise _complain(name, _quote(text), f"allowed: {TIME_ALLOWED}") from None
         whole = int(moment.replace(microsecond=0).timestamp())
         return max(0, whole + (moment.microsecond > 0))
+
+    def get_span(self, first: str, last: str) -> tuple[int, int]:
+        """Return two times in Unix seconds, all of time where they are left out."""
+        begin, end = self.get_time(first), self.get_time(last)
+        if begin is not None and end is not None and begin > end:
+            given = f"{self._values[first]!r} given, and {last}: {self._values[last]!r}"
+            raise _complain(first, given, f"allowed: {first} not later than {last}")
+        return begin or 0, INTEGER_MAX if end is None else end
 
     def get_limit(self, default: int, highest: int) -> int:
         """Return `limit`, from 1 to `highest`."""

@@ -12,6 +12,11 @@ from starlette.responses import JSONResponse, Response
 
 #: A problem repeats what was given up to this length.
 GIVEN_MAX: Final = 200
+#: What helps where the router found nothing.
+_REMEDIES: Final = {
+    404: "there is no such path; /docs describes the API",
+    405: "allowed: GET and HEAD",
+}
 
 
 class ProblemError(HTTPException):
@@ -61,7 +66,10 @@ async def show_http_problem(request: Request, error: Exception) -> Response:
         )
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
-    return make_problem(status, f"{request.method} {request.url.path[:GIVEN_MAX]}", headers=headers)
+    detail = f"{request.method} {request.url.path[:GIVEN_MAX]}"
+    if status in _REMEDIES:
+        detail = f"{detail}: {_REMEDIES[status]}"
+    return make_problem(status, detail, headers=headers)
 
 
 async def show_own_problem(request: Request, error: Exception) -> Response:

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
+from gossip_price.adapters.http.parameters import Parameters
 from gossip_price.adapters.http.problems import show_http_problem, show_own_problem
 from gossip_price.adapters.http.rate_limit import RateLimit, RateLimiter
 from gossip_price.adapters.http.security import SecurityHeaders
@@ -63,7 +64,8 @@ def make_metrics_routes(registry: CollectorRegistry) -> list[BaseRoute]:
 def make_status_routes(tell: Callable[[], Mapping[str, Any]]) -> list[BaseRoute]:
     """Return `/api/v1/status`: what the node tells of itself, see `adapters.status`."""
 
-    async def status(_request: Request) -> Response:
+    async def status(request: Request) -> Response:
+        Parameters(request, ())
         return JSONResponse(dict(tell()), headers={"cache-control": "no-store"})
 
     return [Route("/api/v1/status", status, methods=["GET"])]

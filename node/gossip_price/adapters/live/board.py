@@ -6,10 +6,10 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any, Final
 
-from gossip_price.adapters.archive.found import format_decimal
 from gossip_price.adapters.live.events import EventRing
 from gossip_price.adapters.live.rounds import PROPOSALS_MAX, Proposal, RoundBook, RoundSeen
 from gossip_price.adapters.rfc3339 import format_ms, format_s
+from gossip_price.adapters.shown import format_decimal
 from gossip_price.core.events import Note, NoteKind, ProvenRecord
 from gossip_price.network.document import Document
 from gossip_price.network.epochs import EpochChain

@@ -5,6 +5,7 @@ Read strictly where it is used, blind to what else is in it; a node of a later v
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ import msgspec
 #: 256 members and their matrix are about 1 MB.
 ANSWER_BYTES_MAX: Final = 4 << 20
 TIMEOUT_S: Final = 5.0
+#: Python's number of a failure, which says nothing to people.
+_ERRNO: Final = re.compile(r"\[Errno -?[0-9]+\] ")
 _PATHS: Final = ("/api/v1/network", "/api/v1/status")
 
 
@@ -104,7 +107,7 @@ class Network(_Answer, frozen=True):
     network_id: str
     me: str | None
     role: str
-    simulated: bool
+    simulated: bool | None
     epoch: Epoch
     mode: str
     interval: int
@@ -154,11 +157,13 @@ class Overview(msgspec.Struct, frozen=True):
 
 
 def ask(url: str) -> Overview:
-    """Ask the node behind `url` (scheme, host, port; a path before /api is kept).
+    """Ask the node behind `url` (host and port; http:// may be left out, a path is kept).
 
     Raises UnreachableError.
     """
     base = url.rstrip("/")
+    if "://" not in base:
+        base = f"http://{base}"
     # No proxy: it is a node of ours, mostly on this machine or behind a port-forward.
     with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
         network, status = (_get(client, base + path) for path in _PATHS)
@@ -177,14 +182,20 @@ def ask(url: str) -> Overview:
 
 def _get(client: httpx.Client, url: str) -> bytes:
     try:
+        if any(letter.isspace() for letter in url):
+            raise ValueError("there is a space in it")
         with client.stream("GET", url) as response:
             data = b""
             for piece in response.iter_bytes():
                 data += piece
                 if len(data) > ANSWER_BYTES_MAX:
                     raise UnreachableError(f"{url}: more than {ANSWER_BYTES_MAX} bytes")
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        why = str(error) or type(error).__name__
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
+        raise UnreachableError(
+            f"{url}: {error}; --url takes a node's HTTP address, as http://127.0.0.1:8081"
+        ) from error
+    except httpx.HTTPError as error:
+        why = _ERRNO.sub("", str(error)) or type(error).__name__
         raise UnreachableError(f"{url}: {why}; is the node running? --url names another") from error
     if response.status_code != httpx.codes.OK:
         raise UnreachableError(f"{url}: HTTP {response.status_code} {response.reason_phrase}")

@@ -24,6 +24,20 @@ MATRIX_MEMBERS_MAX: Final = 16
 _STYLES: Final = {"alive": "green", "late": "yellow", "silent": "bold red", "never": "bold red"}
 _DIM, _WARN, _BAD, _GOOD = "dim", "yellow", "bold red", "bold green"
 _UNKNOWN: Final = "-"
+#: Of each column whether it stands to the right.
+_COLUMNS: Final = {
+    "#": True,
+    "address": False,
+    "state": False,
+    "last seen": True,
+    "clock": True,
+    "ping": True,
+    "peers": True,
+    "db": False,
+    "version": False,
+}
+#: A bootstrap hears no heartbeats: of a member it knows its own connection to it.
+_AT_BOOTSTRAP: Final = frozenset({"#", "address", "ping"})
 
 
 def show(overview: Overview, reasons: Sequence[str], console: Console) -> None:
@@ -86,25 +100,25 @@ def _make_members(network: Network) -> Table:
         box=None,
         padding=(0, 2, 0, 0),
     )
-    for heading, right in (
-        ("#", True), ("address", False), ("state", False), ("last seen", True), ("clock", True),
-        ("ping", True), ("peers", True), ("db", False), ("version", False),
-    ):  # fmt: skip
-        justify = "right" if right else "left"
+    is_bootstrap = network.role == "bootstrap"
+    shown = [heading for heading in _COLUMNS if not is_bootstrap or heading in _AT_BOOTSTRAP]
+    for heading in shown:
+        justify = "right" if _COLUMNS[heading] else "left"
         table.add_column(heading, justify=justify, no_wrap=True, header_style=_DIM)  # type: ignore[arg-type]  # rich's literal
     pings = {peer.peer_id: peer.ping_ms for peer in network.connections.list}
     for member in network.members:
-        table.add_row(
-            str(member.index),
-            shorten(member.address),
-            Text(member.state or _UNKNOWN, style=_STYLES.get(member.state or "", "")),
-            _format_seen(member),
-            _format_offset(member, network),
-            _format_ping(member, pings.get(member.peer_id)),
-            _UNKNOWN if member.peers is None else str(len(member.peers)),
-            _format_database(member),
-            Text(_UNKNOWN if member.version is None else clean(member.version)),
-        )
+        cells: dict[str, str | Text] = {
+            "#": str(member.index),
+            "address": shorten(member.address),
+            "state": Text(member.state or _UNKNOWN, style=_STYLES.get(member.state or "", "")),
+            "last seen": _format_seen(member),
+            "clock": _format_offset(member, network),
+            "ping": _format_ping(member, pings.get(member.peer_id)),
+            "peers": _UNKNOWN if member.peers is None else str(len(member.peers)),
+            "db": _format_database(member),
+            "version": Text(_UNKNOWN if member.version is None else clean(member.version)),
+        }
+        table.add_row(*(cells[heading] for heading in shown))
     return table
 
 
@@ -120,7 +134,7 @@ def _format_offset(member: Member, network: Network) -> Text:
     offset_s = member.clock_offset_ms / 1000
     is_off = abs(offset_s) > network.skew
     style = _BAD if is_off else _WARN if abs(offset_s) > network.skew / 2 else ""
-    return Text(f"{offset_s:+.1f} s", style=style)
+    return Text(f"{offset_s:+z.1f} s", style=style)
 
 
 def _format_ping(member: Member, ping_ms: float | None) -> Text:
@@ -169,6 +183,14 @@ def _format_count(row: Row, place: int, *, is_stale: bool) -> Text:
 def _show_prices(overview: Overview, console: Console) -> None:
     console.print()
     console.print(Text("newest settled prices", style="bold"))
+    if overview.network.role == "bootstrap":
+        # Nor does it know whether they are simulated: that is each member's own source.
+        console.print(
+            "  a bootstrap hears none, and does not know whether they are simulated:"
+            " give --url of a member",
+            soft_wrap=True,
+        )
+        return
     if not overview.status.prices:
         console.print("  none yet")
     for price in overview.status.prices:

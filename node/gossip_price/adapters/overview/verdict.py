@@ -74,7 +74,7 @@ def _find_in_prices(overview: Overview) -> Iterator[str]:
     for pair in (named.pair for named in network.pairs):
         price = prices.get(pair)
         if price is None:
-            yield f"{pair}: no price was settled since this node started"
+            yield f"{pair}: this node knows of no settled price yet"
             continue
         age_s = int(network.now.timestamp()) - price.round
         if age_s > allowed_s:

@@ -48,6 +48,14 @@ export function formatSpan(ms) {
   return rest === 0 ? whole : `${whole} ${rest}\u00a0${next[0]}`;
 }
 
+/** How long ago: the same words wherever the page tells an age that it counts.
+ *
+ * In steps of five seconds: a table that ticks is hard to read.
+ */
+export function formatAgo(ms) {
+  return ms < 10_000 ? "just now" : `${formatSpan(5000 * Math.round(ms / 5000))} ago`;
+}
+
 /** A clock's offset: +12 ms, −1.4 s. */
 export function formatOffset(ms) {
   const sign = ms < 0 ? "−" : "+";

@@ -1,7 +1,7 @@
 // The newest price, how old it is, and who signed it; and what people should know first.
 
 import { drawOnce, find, make, makeIcon, setText } from "./dom.js";
-import { formatSpan, formatTime, shorten, splitPrice } from "./format.js";
+import { formatAgo, formatSpan, formatTime, shorten, splitPrice } from "./format.js";
 import { findNotices, getNow } from "./model.js";
 
 export function drawHeadline(state) {
@@ -80,14 +80,19 @@ function describeFirst({ network }) {
 }
 
 export function drawNotices(state) {
-  const notices = findNotices(state, getNow(state), { formatSpan, formatTime, shorten });
+  const notices = findNotices(state, getNow(state), {
+    formatAgo,
+    formatSpan,
+    formatTime,
+    shorten,
+  });
   const shown = find("notices");
   const kept = new Map([...shown.children].map((element) => [element.dataset.key, element]));
-  notices.forEach(({ kind, key, title, text }, at) => {
+  notices.forEach(({ kind, key, title, text, ticks }, at) => {
     let element = kept.get(key);
     kept.delete(key);
     if (element === undefined) {
-      element = make("p", {}, make("strong"), " ", make("span"));
+      element = make("p", {}, make("strong"), " ", make("span", ticks ? { "aria-live": "off" } : {}));
       element.dataset.key = key;
     }
     element.className = `notice ${kind}`;

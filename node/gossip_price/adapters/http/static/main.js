@@ -7,7 +7,13 @@ import { drawMatrix } from "./matrix.js";
 import { drawMembers } from "./members.js";
 import { addNewest, addPrices, applyEvent, makeState, setClock, setRounds } from "./model.js";
 import { drawRounds } from "./now.js";
-import { drawPrices, SHOWN_AT_FIRST, verifyAll, verifyQuietly } from "./prices.js";
+import {
+  changeTrusted,
+  drawPrices,
+  SHOWN_AT_FIRST,
+  verifyAll,
+  verifyQuietly,
+} from "./prices.js";
 
 /** What is asked for first, and after each event; then the page that the chart shows. */
 const FEW = 12;
@@ -230,11 +236,8 @@ setInterval(() => {
 find("older").addEventListener("click", () => attempt("older", lookAtOlder));
 find("verify-newest").addEventListener("click", () => verifyQuietly(state, state.prices[0]));
 find("verify-all").addEventListener("click", () => verifyAll(state, shownCount));
-find("trusted").addEventListener("input", () => {
-  state.verdicts.clear();
-  setText(find("verify-summary"), "");
-  state.redraw();
-});
+find("trusted").addEventListener("input", () => changeTrusted(state));
+changeTrusted(state); // a browser may have kept what stood there
 addEventListener("hashchange", () => changePair(readAddress()));
 addEventListener("themechange", () => chart.then((it) => it.redrawChart(state)));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>

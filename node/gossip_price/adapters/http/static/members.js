@@ -1,12 +1,14 @@
 // Who they are: version, clock, peers, when last heard, and what each sees itself.
 
 import { drawOnce, find, make, makeCell, makeTable, setText } from "./dom.js";
-import { formatOffset, formatPrice, formatSpan, shorten } from "./format.js";
-import { getNow } from "./model.js";
+import { formatAgo, formatOffset, formatPrice, shorten } from "./format.js";
+import { computeHeardMs, getNow } from "./model.js";
 
 /** A heartbeat is up to two seconds on its way: less than that says nothing of a clock. */
 const CLOCK_OFF_MS = 2000;
 const COLUMNS = ["Member", "State", "Sees", "Clock", "Peers", "Heard", "Version"];
+/** A bootstrap hears no heartbeats: who is connected to it is all that it knows. */
+const COLUMNS_AT_BOOTSTRAP = COLUMNS.slice(0, 2);
 
 export function drawMembers(state) {
   const { network } = state;
@@ -18,12 +20,19 @@ export function drawMembers(state) {
   );
   const now = getNow(state);
   const shown = members.map((member) => describe(member, state, now));
-  drawOnce(find("members"), shown, () => [makeTable("Members", COLUMNS, shown.map(drawRow))]);
+  const columns = network.role === "bootstrap" ? COLUMNS_AT_BOOTSTRAP : COLUMNS;
+  drawOnce(find("members"), shown, () => [
+    makeTable(
+      "Members",
+      columns,
+      shown.map((member) => drawRow(member, columns.length)),
+    ),
+  ]);
 }
 
 function describe(member, { pair, network }, now) {
   const seen = (member.observations ?? []).find((one) => one.pair === pair);
-  const heardMs = member.lastSeen ? now - Date.parse(member.lastSeen) : null;
+  const heardMs = computeHeardMs(member, now);
   const off = member.clockOffsetMs;
   return {
     address: member.address,
@@ -37,23 +46,14 @@ function describe(member, { pair, network }, now) {
     isFew: member.peers
       ? member.peers.length < Math.min(network.quorum.needed - 1, network.members.length - 1)
       : false,
-    // Steps of five seconds: a table that ticks is hard to read.
-    heard: member.me
-      ? "–"
-      : heardMs === null
-        ? "–"
-        : heardMs < 10_000
-          ? "just now"
-          : `${formatSpan(5000 * Math.round(heardMs / 5000))} ago`,
+    heard: member.me || heardMs === null ? "–" : formatAgo(heardMs),
     version: member.version ?? "–",
   };
 }
 
-function drawRow(member) {
+function drawRow(member, count) {
   const [who, state, sees, clock, peers, heard, version] = COLUMNS;
-  return make(
-    "tr",
-    { role: "row", "data-state": member.state, "data-member": member.index },
+  const cells = [
     makeCell(
       who,
       [
@@ -69,5 +69,10 @@ function drawRow(member) {
     makeCell(peers, member.peers, { class: member.isFew ? "number off" : "number" }),
     makeCell(heard, member.heard),
     makeCell(version, make("span", { class: "version", title: member.version }, member.version)),
+  ];
+  return make(
+    "tr",
+    { role: "row", "data-state": member.state, "data-member": member.index },
+    ...cells.slice(0, count),
   );
 }

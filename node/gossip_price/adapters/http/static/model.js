@@ -162,10 +162,19 @@ export function findLeading(round) {
 /** Whether nobody can count on this member now. */
 export const isAway = (member) => member?.state === "silent" || member?.state === "never";
 
-/** What people should know before they read on, most urgent first: {kind, key, title, text}. */
-export function findNotices(state, nowMs, { formatSpan, formatTime, shorten }) {
+/** How long ago this node heard a member, in ms; null if it never did. */
+export function computeHeardMs(member, nowMs) {
+  return member.lastSeen ? nowMs - Date.parse(member.lastSeen) : null;
+}
+
+/** What people should know before they read on, most urgent first: {kind, key, title, text, ticks}.
+ *
+ * `ticks` is of a text with an age in it, which is to be read and not to be announced each time.
+ */
+export function findNotices(state, nowMs, { formatAgo, formatSpan, formatTime, shorten }) {
   const notices = [];
-  const add = (kind, key, title, text) => notices.push({ kind, key, title, text });
+  const add = (kind, key, title, text, ticks = false) =>
+    notices.push({ kind, key, title, text, ticks });
   const { network, connection } = state;
   if (connection.status === "lost") {
     const as = state.clock
@@ -214,11 +223,12 @@ export function findNotices(state, nowMs, { formatSpan, formatTime, shorten }) {
   }
   const silent = members.filter(isAway);
   for (const member of silent.slice(0, 3)) {
-    const since =
-      member.silentMs === null || member.silentMs === undefined
-        ? "was never heard by this node"
-        : `has been silent for ${member.silentMs < 60_000 ? "less than a minute" : formatSpan(60_000 * Math.floor(member.silentMs / 60_000))}`;
-    add("warn", `silent-${member.address}`, `Member ${name(member.address)} ${since}.`, "");
+    const heardMs = computeHeardMs(member, nowMs);
+    const [what, since] =
+      heardMs === null
+        ? ["was never heard by this node", ""]
+        : ["is silent", `Last heard ${formatAgo(heardMs)}.`];
+    add("warn", `silent-${member.address}`, `Member ${name(member.address)} ${what}.`, since, true);
   }
   if (silent.length > 3) add("warn", "silent-more", `So are ${silent.length - 3} more.`, "");
   const listed = new Set(silent.map((one) => one.address));

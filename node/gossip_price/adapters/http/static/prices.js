@@ -10,7 +10,8 @@ const COLUMNS = ["Round", "Price", "Signatures", "State", "Id", "Proof"];
 const SHOWN_AT_FIRST = 12;
 /** Nothing is said of a price that was not checked. */
 const NOT_CHECKED = "not_checked";
-const HASH = /0x[0-9a-f]{64}/g;
+const HASH = /^0x[0-9a-f]{64}$/;
+const FIELD = "The document hash that you trust";
 
 let verifier = null;
 let body = null;
@@ -23,8 +24,25 @@ function loadVerifier() {
   return verifier;
 }
 
-export function getTrusted() {
-  return find("trusted").value.toLowerCase().match(HASH) ?? [];
+/** What the reader trusts: hashes, none if the field is empty, null if it holds what is no hash.
+ *
+ * Null is never "none": who has a hash and mistypes it must not be shown a proof without it.
+ */
+function readTrusted() {
+  const hashes = find("trusted").value.toLowerCase().split(/[\s,]+/).filter(Boolean);
+  return hashes.every((one) => HASH.test(one)) ? hashes : null;
+}
+
+/** Say at the field what is wrong in it; all verdicts so far were by what it held before. */
+export function changeTrusted(state) {
+  const isWrong = readTrusted() === null;
+  find("trusted").setAttribute("aria-invalid", String(isWrong));
+  const words =
+    "This is no hash of a document. It is 0x and 64 hex digits (several with spaces between): correct it, or empty the field. Until then nothing is verified.";
+  setText(find("trusted-problem"), isWrong ? words : "");
+  state.verdicts.clear();
+  summarize("", null);
+  state.redraw();
 }
 
 /** Draw the newest `count` rows; rows that are there already keep their place and focus. */
@@ -108,8 +126,16 @@ async function judge(price) {
       detail: "what verifies did not load; load the page again",
     };
   }
+  const trusted = readTrusted();
+  if (trusted === null) {
+    return {
+      proven: false,
+      reason: NOT_CHECKED,
+      detail: `“${FIELD}” does not hold a hash (0x and 64 hex digits): correct it, or empty the field`,
+    };
+  }
   try {
-    return { proven: true, ...verifyPrice(price, getTrusted()) };
+    return { proven: true, ...verifyPrice(price, trusted) };
   } catch (error) {
     return { proven: false, reason: error.reason ?? "malformed", detail: error.message };
   }
@@ -118,11 +144,15 @@ async function judge(price) {
 /** Verify all that are shown, some at a time, so that the page stays alive meanwhile. */
 export async function verifyAll(state, count) {
   const shown = state.prices.slice(0, count);
+  const text = find("trusted").value;
+  const trusted = readTrusted() ?? [];
   const began = performance.now();
   const failed = [];
   let signatures = 0;
   for (const [at, price] of shown.entries()) {
     const verdict = await judge(price);
+    // Changed meanwhile: half of the verdicts would be by another trust than the sum says.
+    if (find("trusted").value !== text) return;
     if (verdict.reason === NOT_CHECKED) {
       summarize(`Nothing was checked: ${verdict.detail}.`, false);
       return;
@@ -147,7 +177,7 @@ export async function verifyAll(state, count) {
     summarize("There is no price to check yet.", null);
   } else {
     const trust =
-      getTrusted().length > 0
+      trusted.length > 0
         ? "by the document that you trust"
         : `by the document ${hashes.map(shorten).join(", ")} that this node sent`;
     summarize(
@@ -216,14 +246,12 @@ function drawProof(verdict) {
       ),
     );
   } else {
+    const isFalse = verdict.reason !== NOT_CHECKED;
     cell.append(
-      make(
-        "p",
-        { class: "outcome" },
-        makeIcon("no"),
-        verdict.reason === NOT_CHECKED ? "Not checked" : "NOT PROVEN",
-      ),
-      make("p", {}, make("code", {}, verdict.reason), `: ${verdict.detail}`),
+      make("p", { class: "outcome" }, makeIcon("no"), isFalse ? "NOT PROVEN" : "Not checked"),
+      isFalse
+        ? make("p", {}, make("code", {}, verdict.reason), `: ${verdict.detail}`)
+        : make("p", {}, `${verdict.detail}.`),
     );
   }
   return make("tr", { role: "row", class: "proof-row" }, cell);

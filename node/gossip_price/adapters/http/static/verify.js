@@ -10,6 +10,9 @@ const REPORT_TYPE =
 const DOMAIN_TYPE = "EIP712Domain(string name,string version,bytes32 salt)";
 const HASH = /^0x[0-9a-f]{64}$/;
 const ADDRESS = /^0x[0-9a-fA-F]{40}$/;
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
+/** The year 10000: later moments have no such text. */
+const MOMENT_END_S = 253_402_300_800;
 const SIGNATURE = /^0x[0-9a-f]{130}$/;
 const HALF_ORDER = secp256k1.Point.Fn.ORDER / 2n;
 
@@ -126,8 +129,8 @@ export function verifyPrice(price, trusted = []) {
     );
   }
   checkDocument(document);
-  checkReport(report, document);
   checkShown(price);
+  checkReport(report, document);
   const digest = computeId(report, networkId);
   if (price.id !== toHex(digest))
     throw new Unproven("id_mismatch", `the content's id is ${toHex(digest)}`);
@@ -260,20 +263,27 @@ function checkReport(report, document) {
   }
 }
 
-/** What stands beside the report for people must be what was signed. */
-function checkShown({ price, time, report }) {
-  if (price !== undefined && scale(report.price, report.decimals) !== price) {
-    throw new Unproven(
-      "column_mismatch",
-      `price is ${price}, signed: ${scale(report.price, report.decimals)}`,
-    );
+/** What stands beside the report for people must be what was signed: texts by the letter, times
+ * by the moment that they name (adapters/shown.py has the same rule). */
+function checkShown({ report, ...shown }) {
+  const signed = {
+    pair: report.pair,
+    price: scale(report.price, report.decimals),
+    time: formatMoment(report.round),
+    observedAt: formatMoment(report.observedAt),
+  };
+  for (const [field, text] of Object.entries(signed)) {
+    const given = shown[field];
+    if (given === undefined || given === text) continue;
+    const isMoment = field === "time" || field === "observedAt";
+    if (!isMoment || typeof given !== "string" || !TIME.test(given) || Date.parse(given) !== Date.parse(text))
+      throw new Unproven("column_mismatch", `${field} is ${given}, signed: ${text}`);
   }
-  if (time !== undefined && Date.parse(time) !== 1000 * report.round) {
-    throw new Unproven(
-      "column_mismatch",
-      `time is ${time}, signed: ${new Date(1000 * report.round).toISOString()}`,
-    );
-  }
+}
+
+/** Unix seconds as RFC 3339; null beyond the calendar. */
+function formatMoment(s) {
+  return s < MOMENT_END_S ? `${new Date(1000 * s).toISOString().slice(0, 19)}Z` : null;
 }
 
 /** The signed integer as the decimal that it means. */

@@ -1,7 +1,7 @@
 """What a network costs: a real one on this machine for a while, and its figures for each row.
 
     make bench                          4 nodes, Rounds, every 5 s, for 120 s
-    make bench ARGS='--nodes 10 --mode every-node --seconds 180'
+    make bench ARGS='--nodes 10 --mode EveryNode --seconds 180'
 
 Counts and ratios are comparable between runs; times and CPU are noisy, and one run is one run.
 """
@@ -24,6 +24,8 @@ import asyncpg
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
 
 from gossip_price.adapters.postgres.embedded import EmbeddedPostgres
+from gossip_price.cli.modes import add_mode
+from gossip_price.network.document import Mode
 from live_network import LiveNetwork, find_free_ports
 
 _SAMPLE: Final = re.compile(r"^(\w+)(?:\{[^}]*\})? ([0-9.e+-]+)$", re.MULTILINE)
@@ -70,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
         try:
             port = find_free_ports(options.nodes + 1)
             arguments = (
-                "--nodes", str(options.nodes), "--mode", options.mode,
+                "--nodes", str(options.nodes), "--mode", options.mode.value,
                 "--interval", f"{options.interval}s", "--settle", "30s", "--feed", "simulated",
                 "--database", url, "--data", str(Path(folder) / "data"), "--port", str(port),
             )  # fmt: skip
@@ -102,7 +104,7 @@ def run(options: argparse.Namespace) -> None:
     published = spent("gossip_price_entries_published_total") / fresh
     messages = spent("gossip_price_messages_published_total") / took
     figures = {
-        "nodes, mode, interval": f"{options.nodes}, {options.mode}, {options.interval} s",
+        "nodes, mode, interval": f"{options.nodes}, {options.mode.value}, {options.interval} s",
         "rows stored, signers in the mean": f"{fresh} in {took:.0f} s, {signers:.1f}",
         "publications of each report": f"{published:.2f}",
         "messages published a second, all": f"{messages:.2f}",
@@ -123,7 +125,8 @@ def main() -> None:
     """Read the options and run."""
     parser = argparse.ArgumentParser(description="Measure a real network on this machine.")
     parser.add_argument("--nodes", type=int, default=4)
-    parser.add_argument("--mode", choices=("rounds", "every-node"), default="rounds")
+    add_mode(parser, Mode.ROUNDS.value)
+    parser.set_defaults(mode=Mode.ROUNDS)
     parser.add_argument("--interval", type=int, default=5, help="seconds")
     parser.add_argument("--seconds", type=float, default=120.0, help="how long to measure")
     run(parser.parse_args())

@@ -35,6 +35,7 @@ AFTERNOON: Final = START + 17 * 3600
 #: Rounds before the test begins; the first of them starts the epoch, the last are not settled.
 ROUNDS_BEFORE: Final = 80
 UNSETTLED: Final = 2
+HEARTBEAT_MS: Final = 5_000
 #: Into the current round when the test begins.
 INTO_ROUND_MS: Final = 4_000
 
@@ -369,10 +370,11 @@ class FakeNode:
                 counts.append(None)
             elif index in self.deaf:
                 counts.append(0 if other % 2 else 11)
-            elif other in self.isolated:
-                counts.append(0 if other not in self.silent else 31)
+            elif other in self.isolated and other not in self.silent:
+                counts.append(0)
             else:
-                counts.append(940 + (37 * index + 101 * other) % 160)
+                missed = self.silent.get(other, 0) // HEARTBEAT_MS
+                counts.append(940 + (37 * index + 101 * other) % 160 - missed)
             is_heard = other not in self.silent and other not in self.isolated
             hears.append(None if other == index else is_heard and counts[-1] != 0)
         return {"member": self.addresses[index], "heard": counts, "hears": hears}

@@ -60,6 +60,8 @@ class Proxy:
         self.is_cut = False
         self.watch_delay_s = 0.0
         self.asked: list[Ask] = []
+        #: What watches were told, as it came.
+        self.streamed: list[bytes] = []
 
     def cut(self) -> None:
         """No request gets through any more, and every watch ends."""
@@ -133,6 +135,7 @@ class Proxy:
 
         async def pass_on() -> None:
             async for chunk in answer.content.iter_any():
+                self.streamed.append(chunk)
                 await asyncio.sleep(self.watch_delay_s)
                 await response.write(chunk)
 

@@ -29,7 +29,8 @@ from typing import Any, Final
 
 import psutil
 
-sys.path[:0] = [str(Path(__file__).parents[2] / "tests")]
+ROOT: Final = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT / "tests")]
 
 from fleet import Fleet, Network, watch
 from gossip_price_operator.kube import NETWORK
@@ -45,6 +46,7 @@ CREATES_AT_ONCE: Final = 4
 QUIET_S: Final = 12.0
 #: A change that takes longer is lost.
 CHANGE_DEADLINE_S: Final = 60.0
+_MEMORY_SETTING: Final = re.compile(r"\b(MALLOC_\w+)=(\S+)")
 _HIGH_WATER: Final = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 Figures = dict[str, str]
@@ -83,6 +85,13 @@ def _read_entry(entry: Object) -> tuple[str, str, str, str]:
     is_told = verb in WRITES or (verb == "get" and resource == "pricenetworks")
     name = f"{told.get('namespace')}/{told.get('name')}" if is_told else ""
     return verb, resource, str(told.get("subresource") or ""), name
+
+
+def read_memory_settings() -> dict[str, str]:
+    """Return what the operator's image tells the C library about memory."""
+    found = dict(_MEMORY_SETTING.findall((ROOT / "Dockerfile.operator").read_text()))
+    assert found, "Dockerfile.operator sets nothing of the kind any more"
+    return found
 
 
 def count_writes(asked: Counter[tuple[str, str, str, str]]) -> Counter[str]:
@@ -233,7 +242,8 @@ class Bench:
         own = ("GPO_RESYNC", "GPO_RESYNC_MOVING", "GPO_EPOCH_LEAD", "GPO_LEASE_DURATION")
         for name in own:
             self.operator.environ.pop(name, None)
-        given = dict(item.split("=", 1) for item in self.options.environ)
+        given = read_memory_settings()
+        given |= dict(item.split("=", 1) for item in self.options.environ)
         await self.operator.start(GPO_NAMESPACES="", **given)
         await self.operator.wait_alive()
 

@@ -35,6 +35,10 @@ class JournalError(Exception):
     """The journal could not be opened, or could not make records durable."""
 
 
+class ForeignJournalError(JournalError):
+    """The journal is somebody else's, or of another version: trying again mends nothing."""
+
+
 class RequestError(Exception):
     """A peer that was asked gave no answer. `reason` is a metric label, `detail` for people.
 

@@ -347,7 +347,12 @@ def _find_contradictions(values: Mapping[str, Any]) -> Iterable[Problem]:
     except ValueError:
         return
     if not bootstrap and "GP_JOURNAL_FILE" not in values:
-        yield Problem("GP_JOURNAL_FILE", None, "it is required, unless GP_BOOTSTRAP is true")
+        yield Problem(
+            "GP_JOURNAL_FILE",
+            None,
+            "it is required, unless GP_BOOTSTRAP is true",
+            is_sentence=True,
+        )
     try:
         sources = parse_sources(values.get("GP_SOURCES", "coinbase"))
         least = _parse_count(values.get("GP_MINSOURCES", 1))
@@ -386,10 +391,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     except SettingsError:
         raise
     except ProblemsError as error:
-        raise SettingsError(
-            Problem(f"{path}: {problem.path}", problem.given, problem.allowed)
-            for problem in error.problems
-        ) from None
+        raise SettingsError(problem.within(str(path)) for problem in error.problems) from None
     return {str(name): value for name, value in loaded.items()}
 
 

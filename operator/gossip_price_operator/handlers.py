@@ -14,6 +14,7 @@ from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from gossip_price_operator.gather import OWN_KINDS
 from gossip_price_operator.kube import REQUEST_TIMEOUT_S, Kind
+from gossip_price_operator.login import log_in
 from gossip_price_operator.names import (
     FIELD_MANAGER,
     GROUP,
@@ -53,7 +54,7 @@ def make_registry(mark: Mark) -> kopf.OperatorRegistry:
 
     @kopf.on.login(registry=registry)
     async def login(**given: Any) -> Any:
-        return kopf.login_with_service_account(**given) or kopf.login_with_kubeconfig(**given)
+        return log_in((PLURAL, *(kind.plural for kind in OWN_KINDS)), **given)
 
     generations: dict[str, Any] = {}
 

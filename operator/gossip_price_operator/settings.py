@@ -87,7 +87,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         return value
 
     if "GPO_NODE_IMAGE" not in given:
-        problems.append(Problem("GPO_NODE_IMAGE", None, "it is required"))
+        problems.append(Problem("GPO_NODE_IMAGE", None, "it is required", is_sentence=True))
     host, _, port = given.get("GPO_HTTPADDR", "0.0.0.0:8080").rpartition(":")
     if not host or not (port.isascii() and port.isdecimal()) or int(port) > 65_535:
         problems.append(Problem("GPO_HTTPADDR", repr(given.get("GPO_HTTPADDR")), "host:port"))

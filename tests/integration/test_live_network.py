@@ -110,7 +110,7 @@ def test_what_is_proven_while_the_database_is_away_is_stored_when_it_is_back(
     port = find_free_ports(5)
     options = (*QUICK, "--port", str(port), "--data", str(place / "data"), "--database", url)
     try:
-        with LiveNetwork(*options, "--mode", "every-node", port=port) as network:
+        with LiveNetwork(*options, "--mode", "EveryNode", port=port) as network:
             network.wait_for_stored(4)
 
             server.stop()

@@ -97,11 +97,22 @@ async def test_the_command_reads_a_mounted_url(
     assert await asyncio.to_thread(run, ["migrate"]) == 0
 
 
-@pytest.mark.parametrize("url", [None, "mysql://h/d", "postgresql://postgres@/d?host=/nowhere"])
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (None, "no database: give --database URL, GP_DATABASEURL or GP_DATABASEURL_FILE"),
+        ("", "the database URL is empty"),
+        ("mysql://h/d", "the database URL does not begin with postgresql://"),
+        (
+            "postgresql://postgres@/d?host=/nowhere",
+            "no Postgres answers at the socket in /nowhere (No such file or directory): start it",
+        ),
+    ],
+)
 def test_the_command_tells_what_it_cannot_use(
-    url: str | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    url: str | None, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GP_DATABASEURL", raising=False)
     monkeypatch.delenv("GP_DATABASEURL_FILE", raising=False)
-    assert run(["migrate", *(("--database", url) if url else ())]) == 2
-    assert "gossip-price migrate: " in capsys.readouterr().err
+    assert run(["migrate", *(() if url is None else ("--database", url))]) == 2
+    assert f"gossip-price migrate: {said}" in capsys.readouterr().err

@@ -119,8 +119,9 @@ def test_interrupt_ends_everything_and_the_network_is_there_again_at_the_next_st
 
     second = start("--nodes", "4", "--for", "1s")
     (started,) = second.wait_for("started")
-    assert [node["http"] for node in started["nodes"]] == [
-        f"http://127.0.0.1:{port + number}" for number in range(5)
+    assert [(node["http"], node["member"]) for node in started["nodes"]] == [
+        (f"http://127.0.0.1:{port + number}", member)
+        for number, member in enumerate([None, 0, 1, 2, 3])
     ]
     assert second.wait() == (0, "")
     assert (second.data / "network.json").read_bytes() == network
@@ -166,12 +167,15 @@ def test_nothing_survives_a_supervisor_that_is_killed(start: Callable[..., Up]) 
     wait_until(lambda: all(map(is_gone, pids.values())))
 
 
-def test_a_second_interrupt_waits_for_nobody(start: Callable[..., Up]) -> None:
+def test_an_interrupt_is_answered_at_once_and_a_second_waits_for_nobody(
+    start: Callable[..., Up],
+) -> None:
     up = start()
     up.wait_for("puppet", count=6)
     pids = up.find_pids()
     os.kill(pids["node-1"], signal.SIGSTOP)  # so that it cannot leave
     up.process.send_signal(signal.SIGINT)
+    up.wait_for("stopping")
     wait_until(lambda: is_gone(pids["node-2"]))
     up.process.send_signal(signal.SIGINT)
     assert up.wait()[0] == 130

@@ -7,6 +7,7 @@ and a single refusal fails the session (conftest).
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,6 +18,7 @@ from kube_cluster import STRANGER, Cluster
 from kube_kubelet import Kubelet
 from kube_networks import make_network, wait_condition, wait_ready
 from kube_operator import Operator
+from kube_proxy import Proxy
 from kube_rights import find_refusals, find_unused
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -90,3 +92,21 @@ async def test_what_is_refused_is_found(cluster: Cluster, api: Api) -> None:
         answer = await client.get(api.path("secrets"))
     assert answer.status_code == 403
     assert find_refusals(cluster.read_requests(STRANGER)) == {"list /secrets"}
+
+
+async def test_of_secrets_and_specs_the_watches_are_told_nothing(
+    cluster: Cluster, api: Api, kubelet: Kubelet
+) -> None:
+    async with Proxy(cluster).run() as proxy:
+        operator = Operator(cluster, api.namespace, url=proxy.url)
+        await operator.start()
+        try:
+            await api.create("pricenetworks", make_network("quiet"))
+            await wait_ready(cluster, api, "quiet")
+        finally:
+            await operator.stop()
+    told = [json.loads(line)["object"] for line in b"".join(proxy.streamed).splitlines() if line]
+    own = [found for found in told if "labels" in found["metadata"]]
+    assert own
+    assert {found["kind"] for found in own} == {"PartialObjectMetadata"}
+    assert all(found.keys() == {"kind", "apiVersion", "metadata"} for found in own)

@@ -18,7 +18,7 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / 
 from PIL import Image
 from playwright.async_api import Browser, Page, expect
 
-from fake_node import FakeNode
+from fake_node import INTERVAL_S, INTO_ROUND_MS, UNSETTLED, FakeNode
 from page.chromium import launch_chromium
 
 WIDE = {"width": 1200, "height": 1240}
@@ -47,7 +47,14 @@ async def reach_quorum(node: FakeNode, page: Page) -> None:
 
 async def lose_a_member(node: FakeNode, page: Page) -> None:
     """Let a member be silent, and let somebody have changed a row of the table."""
-    node.silence(3)
+    gone = node.addresses[3]
+    for missed in node.rounds[:UNSETTLED]:
+        missed["observations"] = [seen for seen in missed["observations"] if seen["member"] != gone]
+        for proposal in missed["proposals"]:
+            proposal["signers"].remove(gone)
+    node.silence(3, UNSETTLED * 1000 * INTERVAL_S + INTO_ROUND_MS)
+    await page.reload()
+    await expect(page.locator("[data-verify]")).to_have_count(12)
     record = node.begin_round(node.round_index)
     for member in range(3):
         node.observe(record, member)

@@ -78,7 +78,9 @@ def is_reasoned(result: object) -> bool:
     """Whether a refusal gives at least one reason, each with a name and what is allowed."""
     if not isinstance(result, tuple):
         return True
-    return bool(result) and all(problem.path and problem.allowed for problem in result)
+    return bool(result) and all(
+        (problem.path or problem.is_sentence) and problem.allowed for problem in result
+    )
 
 
 @settings(max_examples=300, deadline=None)

@@ -22,11 +22,11 @@ OTHER = "0x" + "22" * 32
 class Terminal:
     """A log, the clock it looks at, and what it has printed."""
 
-    def __init__(self, *, tty: bool = False) -> None:
+    def __init__(self, *, tty: bool = False, labels: dict[str, str] | None = None) -> None:
         self.now = float(ROUND)
         self.file = io.StringIO()
         console = Console(file=self.file, force_terminal=tty, width=40, highlight=False)
-        self.log = LiveLog(console, NAMES, lambda: self.now, UTC)
+        self.log = LiveLog(console, NAMES, labels or {}, lambda: self.now, UTC)
 
     def read(self, name: str, event: str, **fields: Any) -> None:
         line = {"ts": "2023-11-14T22:15:00.1Z", "level": "info", "event": event, **fields}
@@ -70,9 +70,36 @@ def test_a_round_is_told_once_however_many_nodes_report_it(terminal: Terminal) -
             "proven 3/3",
             "co-signed 4/4",
             "settled after 30.1 s",
-            "stored by node-1 (4 signatures)",
+            "stored by node-1, 4 signatures",
         )
     ]
+
+
+def test_what_was_finished_before_we_began_is_no_news(terminal: Terminal) -> None:
+    """A node that starts again tells how what it finds in its journal went on."""
+    terminal.read("node-2", "settled", **report(ms=5_000))
+    terminal.read("node-2", "cosigned", **report(count=4, needed=3))
+    terminal.read("node-3", "cosigned", **report(count=4, needed=3))
+    assert terminal.lines == []
+    terminal.read("node-2", "stored", **report(member=ADDRESSES[1]))
+    assert terminal.said == ["ETH-USD  round 22:15:00  stored by node-2, 4 signatures"]
+
+
+def test_a_node_whose_line_comes_late_does_not_hide_what_is_news(terminal: Terminal) -> None:
+    terminal.read("node-3", "cosigned", **report(count=4, needed=3))
+    terminal.read("node-2", "proposed", **report(member=ADDRESSES[1]))
+    terminal.read("node-2", "settled", **report(ms=5_000))
+    assert terminal.said[-1] == "ETH-USD  round 22:15:00  settled after 5.0 s"
+
+
+def test_a_child_goes_by_the_same_name_wherever_it_is_named() -> None:
+    terminal = Terminal(labels={"node-4": "node-4 (member 0)"})
+    terminal.log.read("node-4", "Killed")
+    terminal.read("node-4", "rejected", reason="too long")
+    terminal.read("node-4", "store_down", level="warning", reason="refused")
+    assert [line.partition(")")[0] for line in terminal.said] == ["node-4 (member 0"] * 3
+    terminal.read("node-1", "proposed", **report(member=ADDRESSES[3]))
+    assert terminal.said[-1].endswith("proposed 3012.45 by node-4 (member 0)")
 
 
 def test_two_reports_of_one_round_are_told_apart(terminal: Terminal) -> None:

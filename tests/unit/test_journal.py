@@ -10,7 +10,7 @@ import pytest
 
 from gossip_price.adapters.journal import SqliteJournal
 from gossip_price.core.events import EpochRecord, Forget, RoundRecord, StoredRecord
-from gossip_price.ports import Journal, JournalError
+from gossip_price.ports import ForeignJournalError, Journal, JournalError
 from journal_cases import (
     ADDRESS,
     BIRTH_MS,
@@ -280,7 +280,7 @@ def test_a_journal_of_another_key_or_network_is_refused(
     path: Path, changes: dict[str, bytes], said: str
 ) -> None:
     open_journal(path).close()
-    with pytest.raises(JournalError, match=said):
+    with pytest.raises(ForeignJournalError, match=said):
         open_journal(path, **changes)
     open_journal(path).close()  # the refusal let go of the lock
 
@@ -331,7 +331,7 @@ def test_a_file_of_another_version_or_program_is_refused(
     connection = sqlite3.connect(path)
     connection.execute(statement)
     connection.close()
-    with pytest.raises(JournalError, match=said):
+    with pytest.raises(ForeignJournalError, match=said):
         open_journal(path)
 
 

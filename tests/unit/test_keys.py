@@ -168,7 +168,9 @@ def test_keys_show_names_what_is_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["keys", "show", "--folder", str(tmp_path)]) == 2
-    assert "signing.key cannot be read" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "signing.key cannot be read" in said
+    assert "; remedy: give --folder the folder of a node's keys, or make some" in said
 
 
 def test_network_new_makes_keys_and_a_document_that_lists_them(
@@ -188,6 +190,7 @@ def test_network_new_makes_keys_and_a_document_that_lists_them(
     for number in range(5):
         member = read_member(tmp_path / "net" / f"node-{number + 1}")
         assert find_role(document, parse_address(member.address), member.peer_id) is Role.MEMBER
+        assert document.members[number] == member, "folders are not in the order of the roster"
 
 
 def test_two_networks_never_share_an_id(tmp_path: Path) -> None:
@@ -264,8 +267,8 @@ def test_network_new_never_writes_over_a_network(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, "-f .*network.yaml: No such file"),
-        ("a: [", "line 1"),
+        (None, r"-f .*network.yaml: cannot be read \(No such file .*\): give a PriceNetwork"),
+        ("a: [", "network.yaml: line 1: not YAML"),
         ("spec: 5", "spec: 5 given"),
         ("spec: {price: 5}", "spec.price: 5 given"),
     ],

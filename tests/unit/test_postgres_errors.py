@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import socket
+
 import asyncpg
 import pytest
 
@@ -10,7 +13,12 @@ from gossip_price.adapters.postgres.connection import (
     describe_url,
     normalize_url,
 )
-from gossip_price.adapters.postgres.errors import TROUBLE, describe, is_refusal
+from gossip_price.adapters.postgres.errors import (
+    TROUBLE,
+    describe,
+    describe_unusable,
+    is_refusal,
+)
 
 
 @pytest.mark.parametrize(
@@ -121,3 +129,50 @@ def test_a_url_that_cannot_be_read_is_refused_without_repeating_it(url: str) -> 
     with pytest.raises(DatabaseUrlError) as caught:
         normalize_url(url)
     assert "sec" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "said"),
+    [
+        (
+            "postgresql://u:secret@h/d",
+            ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('10.0.0.1', 5432)"),
+            "no Postgres answers at h:5432 (Connection refused): start it, or correct the URL",
+        ),
+        (
+            "postgresql://u:secret@h:5999/d",
+            socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+            "no Postgres answers at h:5999 (Name or service not known): start it, or correct the"
+            " URL",
+        ),
+        (
+            "postgresql://postgres@/d?host=/run/pg",
+            FileNotFoundError(errno.ENOENT, "No such file or directory"),
+            "no Postgres answers at the socket in /run/pg (No such file or directory): start it, or"
+            " correct the URL",
+        ),
+        (
+            "postgresql://h1:1,h2/d?port=7",
+            TimeoutError(),
+            "Postgres at h1:1,h2:7 did not answer within 5 s: correct host and port of the URL, or"
+            " let us through to it",
+        ),
+        (
+            "postgresql://u:secret@h/d",
+            asyncpg.InvalidCatalogNameError('database "d" does not exist'),
+            'Postgres at h:5432: SQLSTATE 3D000: database "d" does not exist',
+        ),
+        ("mysql://u:secret@h/d", DatabaseUrlError("which"), "which"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_told_with_its_address_and_the_remedy(
+    url: str, error: Exception, said: str
+) -> None:
+    assert describe_unusable(url, error) == said
+
+
+def test_a_url_that_is_empty_or_of_another_database_is_told_apart() -> None:
+    with pytest.raises(DatabaseUrlError, match="is empty, allowed: postgresql://"):
+        normalize_url(" ")
+    with pytest.raises(DatabaseUrlError, match="does not begin with postgresql://, allowed"):
+        normalize_url("mysql://h/d")

@@ -167,11 +167,12 @@ def test_all_problems_come_at_once_contradictions_included() -> None:
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
-        ("- a", "a mapping, not list"),
-        ("", "a mapping, not NoneType"),
-        ("a: [", "line 1: allowed: YAML"),
-        ("a: 1\nb: 2\na: 3", "line 3: allowed: YAML; a stands twice"),
-        ("a: 1\n---\nb: 2", "YAML"),
+        ("- a", "it holds a list: `name: value` lines"),
+        ("", "^nothing is in it: `name: value` lines"),
+        ("a: [", "^line 1: not YAML: "),
+        ("a: 1\nb: 2\na: 3", "^line 3: not YAML: a stands twice$"),
+        ("a: 1\n---\nb: 2", "not YAML"),
+        ("17", "it holds a single value"),
         ("kind: Secret\napiVersion: v1\nmetadata: {}\nspec: {}", "kind: 'Secret' given"),
     ],
 )

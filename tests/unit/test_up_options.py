@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import json
 import random
+import re
+import shlex
 import socket
 from pathlib import Path
 from typing import Any
@@ -13,20 +15,19 @@ from typing import Any
 import pytest
 
 from gossip_price.adapters.datafolder import DataFolder, DataFolderError, LocalNetwork
+from gossip_price.adapters.supervisor import Died, Line
 from gossip_price.adapters.tcp_ports import choose_ports, is_free
 from gossip_price.cli import run, up
+from gossip_price.cli.display import Display
 from gossip_price.cli.launch import Launch, LaunchError, Order
 from gossip_price.cli.localnet import (
     Layout,
     clean_environment,
-    hide_password,
-    make_banner,
     make_feed_child,
     make_node_children,
 )
 from gossip_price.cli.prices import make_feed_source
 from gossip_price.cli.wishes import Wishes
-from gossip_price.network.keys import shorten
 from gossip_price.network.problems import ProblemsError
 from gossip_price.network.sources import PRESETS, make_coinbase_like
 from gossip_price.settings import load_settings
@@ -34,6 +35,7 @@ from gossip_price.settings import load_settings
 COMMAND = ("gossip-price",)
 LAYOUT = Layout(8080, (21_000, 21_001, 21_002, 21_003, 21_004), 21_005)
 SECRET = "hunter2"
+ROOT = Path(__file__).parents[2]
 
 
 def parse(*options: str) -> Order:
@@ -74,7 +76,9 @@ def test_without_options_it_is_four_nodes_and_rounds_of_fifteen_seconds(tmp_path
         (["--feed", "ftp://host"], "argument --feed: 'ftp://host' given, allowed: auto, live"),
         (["--feed", "Live"], "argument --feed: 'Live' given"),
         (["--port", "70000"], "argument --port: '70000' given, allowed: a port"),
-        (["--mode", "solo"], "argument --mode"),
+        (["--mode", "solo"], "argument --mode: 'solo' given, allowed: Rounds, EveryNode"),
+        (["--feed", "50%"], "argument --feed: '50%' given"),
+        (["--database", ""], "argument --database: the database URL is empty, allowed: postgresql"),
         (["--database", f"mysql://u:{SECRET}@h/d"], "argument --database: the database URL"),
     ],
 )
@@ -115,7 +119,8 @@ def test_up_goes_on_with_what_network_new_has_made(tmp_path: Path) -> None:
     assert (len(document.members), document.interval) == (5, 20)
     wished = take_network(parse("--data", str(tmp_path), "--nodes", "5", "--pair", "BTC-USD"))
     assert wished.file.epochs == (document,)
-    with pytest.raises(LaunchError, match="pairs: what is asked for"):
+    differ = "pairs: ETH-USD asked for, the folder's network has BTC-USD"
+    with pytest.raises(LaunchError, match=differ):
         take_network(parse("--data", str(tmp_path), "--pair", "ETH-USD"))
 
 
@@ -133,21 +138,27 @@ def test_a_folders_network_goes_on_when_nothing_contradicts_it(tmp_path: Path) -
     assert take_network(parse("--data", str(tmp_path), "--nodes", "7")) == first
 
 
-def test_options_that_contradict_the_folder_are_each_named(tmp_path: Path) -> None:
-    take_network(parse("--data", str(tmp_path)))
-    options = "--nodes 5 --interval 1m --settle 10s --minimum-signers 4 --mode every-node"
+def test_options_that_contradict_the_folder_are_each_named_and_what_to_type_instead(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data"
+    take_network(parse("--data", str(data)))
+    (tmp_path / "data-2").mkdir()
+    options = "--nodes 5 --interval 1m --settle 10s --minimum-signers 4 --mode EveryNode"
     with pytest.raises(LaunchError) as refused:
-        take_network(parse("--data", str(tmp_path), *options.split()))
+        take_network(parse("--data", str(data), *options.split()))
     assert refused.value.code == 2
     assert str(refused.value).splitlines() == [
-        f"{tmp_path} holds another network:",
+        f"{data} holds another network:",
         "  nodes: 5 asked for, the folder's network has 4",
         "  interval: 1m asked for, the folder's network has 15s",
         "  settle: 10s asked for, the folder's network has 30s",
         "  minimum signers: 4 asked for, the folder's network has 3",
         "  mode: EveryNode asked for, the folder's network has Rounds",
-        "choose another folder with --data, or remove this one (its prices go with it)",
+        f"for a new network beside it say --data {data}-3; to go on with that one, leave out what"
+        " differs",
     ]
+    assert take_network(parse("--data", f"{data}-3", *options.split()))
 
 
 def test_a_file_is_obeyed_and_options_win_over_it(tmp_path: Path) -> None:
@@ -162,13 +173,53 @@ def test_a_file_is_obeyed_and_options_win_over_it(tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match="nodes: 7 asked for"):
         take_network(parse("--data", data, "-f", str(file)))
     other = write_resource(tmp_path / "o.yaml", {"nodes": {"count": 5}})
-    with pytest.raises(LaunchError, match="pairs: what is asked for and the folder's"):
+    differ = "pairs: ETH-USD asked for, the folder's network has BTC-USD"
+    with pytest.raises(LaunchError, match=differ):
         take_network(parse("--data", data, "-f", str(other)))
+    finer = write_resource(
+        tmp_path / "p.yaml", {"pairs": [{"name": "BTC-USD", "decimals": 2}], "nodes": {"count": 5}}
+    )
+    differ = r"pairs: BTC-USD \(2 decimals, from 0.01 to .*\) asked for, .* \(8 decimals, from 0.0"
+    with pytest.raises(LaunchError, match=differ):
+        take_network(parse("--data", data, "-f", str(finer)))
+
+
+def test_what_readme_and_example_tell_people_to_run_goes_with_a_plain_run_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [(ROOT / name).read_text() for name in ("README.md", "examples/network.yaml")]
+    lines = [line for text in texts for line in re.findall(r"make run ARGS='([^'…]+)'", text)]
+    assert len(lines) >= 4
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    for line in ["", *lines]:
+        take_network(parse(*shlex.split(line)))
 
 
 def test_a_file_that_is_not_there_is_named() -> None:
-    with pytest.raises(ProblemsError, match=r"-f nowhere.yaml: No such file"):
+    with pytest.raises(ProblemsError, match=r"^-f nowhere.yaml: cannot be read \(No such file"):
         parse("-f", "nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "nothing is in it: `name: value` lines are needed"),
+        ("- a", "it holds a list: `name: value` lines are needed"),
+        ("spec:\n  a: 1\n b: 2", "line 3: not YAML: "),
+        ("kind: PriceNetwork", "metadata: it is required"),
+        ("spec: {nodes: {count: 0}}", "spec.nodes.count: 0 given, allowed: greater than"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_told_with_the_files_name(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    file = tmp_path / "n.yaml"
+    file.write_text(text)
+    with pytest.raises(ProblemsError) as refused:
+        take_network(parse("--data", str(tmp_path / "data"), "-f", str(file), "--interval", "20s"))
+    assert f"{file}: {said}" in str(refused.value)
+    assert "--interval" not in str(refused.value)
 
 
 def test_a_spec_that_is_no_mapping_is_a_readable_error() -> None:
@@ -178,12 +229,62 @@ def test_a_spec_that_is_no_mapping_is_a_readable_error() -> None:
         Wishes({"spec.nodes.count": 4}).lay_over({"spec": {"nodes": "no"}})
 
 
+def test_members_go_by_their_numbers_in_the_epoch_that_was_entered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = take_network(parse("--data", str(tmp_path), "--nodes", "5"))
+    removed = network.nodes[1].member.address
+    folder = DataFolder.open(tmp_path)
+    display = Display(json=False, give_up=pytest.fail)
+    display.take_network(folder, network)
+    display.hear(Died("node-3", "exit code 1", 0.5))
+    file = str(tmp_path / "network.json")
+    assert run(["network", "next", file, "--remove", removed, "--proven"]) == 0
+    display.hear(Line("node-1", '{"event": "epoch_entered", "epoch": 2}'))
+    display.hear(Died("node-2", "exit code 1", 0.5))
+    display.hear(Died("node-3", "exit code 1", 0.5))
+    folder.close()
+    said = re.findall(r"(node-.*) died", capsys.readouterr().out)
+    assert said == ["node-3 (member 2)", "node-2", "node-3 (member 1)"]
+
+
 def test_a_folder_of_foreign_keys_is_refused(tmp_path: Path) -> None:
     for name in ("a", "b"):
         take_network(parse("--data", str(tmp_path / name)))
     (tmp_path / "a" / "network.json").replace(tmp_path / "b" / "network.json")
     with pytest.raises(DataFolderError, match="the keys are not those of the members"):
         take_network(parse("--data", str(tmp_path / "b")))
+
+
+@pytest.mark.parametrize("remains", ["node-2/journal.sqlite", "postgres"])
+def test_a_network_file_that_was_lost_is_not_replaced_by_a_new_network(
+    tmp_path: Path, remains: str
+) -> None:
+    take_network(parse("--data", str(tmp_path)))
+    (tmp_path / remains).mkdir()
+    (tmp_path / "network.json").unlink()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DataFolderError) as refused:
+        take_network(parse("--data", str(tmp_path), "--nodes", "5"))
+    assert str(refused.value).startswith(f"{tmp_path}/network.json is missing, but a network has")
+    for words in (f"({tmp_path}/{remains} is there)", "from a backup", "choose another folder"):
+        assert words in str(refused.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_key_that_was_lost_is_named_with_the_remedy(tmp_path: Path) -> None:
+    take_network(parse("--data", str(tmp_path)))
+    key = tmp_path / "node-2" / "signing.key"
+    key.chmod(0o644)
+    with pytest.raises(DataFolderError, match=r"; remedy: chmod 600 \S+, or choose another folder"):
+        take_network(parse("--data", str(tmp_path)))
+    key.unlink()
+    with pytest.raises(DataFolderError) as refused:
+        take_network(parse("--data", str(tmp_path)))
+    assert str(refused.value) == (
+        f"key file {key} cannot be read: No such file or directory; remedy: put it back from a"
+        " backup, or choose another folder, or remove this one (its prices go with it)"
+    )
 
 
 def test_keys_that_were_made_before_a_cut_are_kept(tmp_path: Path) -> None:
@@ -273,32 +374,3 @@ def test_the_feed_is_told_of_currencies_that_it_does_not_know(tmp_path: Path) ->
 )
 def test_a_feed_url_gets_coinbases_path_unless_it_has_its_own(url: str, asked: str) -> None:
     assert make_feed_source(url).expand("ETH-USD").url == asked
-
-
-def test_the_banner_names_every_address(tmp_path: Path) -> None:
-    network = take_network(parse("--data", str(tmp_path)))
-    url = "postgresql://postgres@/gossip_price?host=/x"
-    text = "\n".join(make_banner(network, LAYOUT, folder=tmp_path, database=url, feed="SIMULATED"))
-    for number in range(5):
-        assert f"http://127.0.0.1:{8080 + number}" in text
-        assert f"/ip4/127.0.0.1/tcp/{21_000 + number}" in text
-    assert all(
-        node.member.address in text and shorten(node.member.peer_id) in text
-        for node in network.nodes
-    )
-    assert f"psql '{url}'" in text
-    assert "SIMULATED" in text
-    assert str(tmp_path) in text
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        (f"postgresql://u:{SECRET}@h:5/d", "postgresql://u:***@h:5/d"),
-        (f"postgresql://u@h/d?password={SECRET}&a=b", "postgresql://u@h/d?password=***&a=b"),
-        (f"postgresql://h/d?user=u&PassWord={SECRET}", "postgresql://h/d?user=u&PassWord=***"),
-        ("postgresql://postgres@/d?host=/s", "postgresql://postgres@/d?host=/s"),
-    ],
-)
-def test_a_database_url_is_shown_without_its_password(url: str, shown: str) -> None:
-    assert hide_password(url) == shown

@@ -64,24 +64,29 @@ class _Story:
     price: str = ""
     told: set[str] = field(default_factory=set)
     count: int = 1
+    began_here: bool = False
+    """Whether we heard it before it was proven. If not, it is of an earlier run."""
 
 
 class LiveLog:
     """One line a new event, in the words of the design.
 
-    `names` gives a member's name by address (EIP-55); `clock` Unix seconds; `zone` is that of
-    the times shown (None: this machine's).
+    `members` gives a member's name by address (EIP-55), and `labels` what people see in place of a
+    name, which may change; `clock` gives Unix seconds; `zone` is that of the times shown (None:
+    this machine's).
     """
 
     def __init__(
         self,
         console: Console,
-        names: Mapping[str, str],
+        members: Mapping[str, str],
+        labels: Mapping[str, str],
         clock: Callable[[], float],
         zone: tzinfo | None = None,
     ) -> None:
         self._console = console
-        self._names = names
+        self._members = members
+        self._labels = labels
         self._clock = clock
         self._zone = zone
         self._stories: OrderedDict[str, _Story] = OrderedDict()
@@ -95,6 +100,7 @@ class LiveLog:
 
     def read(self, name: str, line: str) -> None:
         """Tell what is new in a child's line; what is no JSON is shown as it is."""
+        name = self._labels.get(name, name)
         fields = parse_fields(line)
         if fields is None:
             if line.strip():
@@ -151,6 +157,12 @@ class LiveLog:
     ) -> tuple[str, str] | None:
         """Return text and style of what is new in the story, or None where nothing is."""
         count, needed = _get_integer(fields, "count"), _get_integer(fields, "needed")
+        if event in ("proposed", "proven") or (event == "cosigned" and count <= needed):
+            story.began_here = True
+        elif event != "stored" and not story.began_here:
+            # A node that starts again tells how what it finds in its journal went on.
+            story.count = max(story.count, count)
+            return None
         if event == "cosigned":
             # The one that makes it proven is told as that; one is the proposer's own.
             if count <= story.count or count == needed:
@@ -158,7 +170,7 @@ class LiveLog:
             story.count = count
             if count < needed:
                 return f"co-signed {count}/{needed}", ""
-            return f"co-signed {count}/{max(count, len(self._names))}", _GOOD
+            return f"co-signed {count}/{max(count, len(self._members))}", _GOOD
         if event in story.told:
             return None
         story.told.add(event)
@@ -170,7 +182,7 @@ class LiveLog:
         if event == "settled":
             return f"settled after {_get_integer(fields, 'ms') / 1000:.1f} s", ""
         writer = self._name(fields.get("member", "")) or name
-        return f"stored by {writer} ({count or story.count} signatures)", "bold green"
+        return f"stored by {writer}, {count or story.count} signatures", "bold green"
 
     def _tell_of_store(self, name: str, event: str, fields: Mapping[str, Any]) -> None:
         """Tell when the first node loses the database and when the last has it again."""
@@ -221,8 +233,9 @@ class LiveLog:
 
     def _name(self, address: object) -> str:
         text = str(address)
-        if text in self._names:
-            return self._names[text]
+        if text in self._members:
+            name = self._members[text]
+            return self._labels.get(name, name)
         return shorten(text) if text else ""
 
     def _format_time(self, unix_s: float) -> str:

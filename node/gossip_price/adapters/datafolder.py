@@ -24,6 +24,7 @@ from gossip_price.adapters.keyfiles import (
     SIGNING_KEY,
     KeyFileError,
     make_missing_keys,
+    make_signing_keys,
     read_key,
     read_member,
 )
@@ -37,7 +38,12 @@ from gossip_price.network.spec_parts import NetworkSpec
 
 NETWORK_FILE: Final = "network.json"
 BOOTSTRAP: Final = "bootstrap"
-REMEDY: Final = "choose another folder with --data, or remove this one (its prices go with it)"
+JOURNAL: Final = "journal.sqlite"
+REMEDY: Final = "choose another folder, or remove this one (its prices go with it)"
+
+
+#: For what cannot be made again: another key is another member, another file another network.
+_RESTORE: Final = "put it back from a backup"
 
 
 class DataFolderError(Exception):
@@ -62,7 +68,7 @@ class Identity:
             member=read_member(folder),
             signing_key=folder / SIGNING_KEY,
             identity_key=folder / IDENTITY_KEY,
-            journal=folder / "journal.sqlite",
+            journal=folder / JOURNAL,
         )
 
 
@@ -124,12 +130,15 @@ class DataFolder:
         except OSError as error:
             raise DataFolderError(f"{self.network_path}: {error.strerror}") from error
         except DocumentError as error:
-            raise DataFolderError(f"{self.network_path}: {error}; {REMEDY}") from error
+            raise DataFolderError(
+                f"{self.network_path}: {error}; remedy: {_RESTORE}, or {REMEDY}"
+            ) from error
         network = self._describe(file)
         members = file.epochs[0].members if file.epochs else ()
         if {node.member for node in network.nodes} != set(members):
             raise DataFolderError(
-                f"{self.path}: the keys are not those of the members in {NETWORK_FILE}; {REMEDY}"
+                f"{self.path}: the keys are not those of the members in {NETWORK_FILE}; remedy: put"
+                f" that network's keys in their place, or {REMEDY}"
             )
         return network
 
@@ -141,17 +150,20 @@ class DataFolder:
         `start` (Unix seconds) is rounded down to a round. `bootstrap` is the multiaddress at
         which others will find the bootstrap node; with its new peer id it goes into the file.
         Keys that are there are kept, and the network file comes last and whole, so that a
-        creation that was cut off is begun anew. Raises SpecError, DocumentError and
+        creation that was cut off is begun anew; but where a network has run already, its file
+        is lost and no new one takes its place. Raises SpecError, DocumentError and
         DataFolderError.
         """
         if spec.document_ref is not None:
-            allowed = "nothing, where a document is made: only a cluster has ConfigMaps"
-            raise SpecError([Problem("spec.documentRef", None, allowed)])
+            words = "only a cluster has ConfigMaps: leave it out, and a document is made"
+            raise SpecError([Problem("spec.documentRef", None, words, is_sentence=True)])
         if self.network_path.exists():
             raise DataFolderError(f"{self.network_path} is there already: choose another folder")
+        self._refuse_remains()
         folders = self._list_folders(spec.nodes.count)
         try:
             make_missing_keys(self._bootstrap_key.parent, [IDENTITY_KEY])
+            make_signing_keys(folders)
             for folder in folders:
                 make_missing_keys(folder)
             file = make_network_file(
@@ -177,6 +189,17 @@ class DataFolder:
     def _bootstrap_key(self) -> Path:
         return self.path / BOOTSTRAP / IDENTITY_KEY
 
+    def _refuse_remains(self) -> None:
+        """Raise DataFolderError where a network has run here, which leaves more than keys."""
+        remains = [*sorted(self.path.glob(f"*/{JOURNAL}")), self.postgres_path]
+        found = next((path for path in remains if path.exists()), None)
+        if found is not None:
+            raise DataFolderError(
+                f"{self.network_path} is missing, but a network has run here ({found} is there):"
+                f" {_RESTORE} (each epoch in it also stands in the table epochs of the network's"
+                f" database), or {REMEDY}"
+            )
+
     def _list_folders(self, count: int) -> list[Path]:
         return [self.path / f"node-{number}" for number in range(1, count + 1)]
 
@@ -191,5 +214,6 @@ class DataFolder:
             nodes = [Identity.read(folder) for folder in self._list_folders(count)]
             bootstrap = compute_peer_id(read_key(self._bootstrap_key))
         except KeyFileError as error:
-            raise DataFolderError(f"{error}; or {REMEDY}") from error
+            instead = f"{error}, or" if error.remedy else f"{error}; remedy: {_RESTORE}, or"
+            raise DataFolderError(f"{instead} {REMEDY}") from error
         return LocalNetwork(file, bootstrap, self._bootstrap_key, tuple(nodes))

@@ -35,7 +35,7 @@ from gossip_price.core.events import (
 )
 from gossip_price.core.rows import Key
 from gossip_price.core.types import Entry, Report
-from gossip_price.ports import JournalError
+from gossip_price.ports import ForeignJournalError, JournalError
 
 #: "gpj1": tells our files from any other SQLite file, also to `file(1)`.
 APPLICATION_ID: Final = 0x67706A31
@@ -78,8 +78,8 @@ class SqliteJournal:
 
     The file belongs to one signing key (`address`, 20 bytes) in one network (`network_id`, 32
     bytes); `now_ms` becomes its birth if it is made. Calls may come from any thread, one at a
-    time. Raises JournalError when another process holds it, when it is somebody else's, damaged
-    or of a newer version, or when it cannot be written.
+    time. Raises JournalError when another process holds it, when it is damaged or cannot be
+    written; ForeignJournalError when it is somebody else's or of another version.
     """
 
     def __init__(self, path: Path, *, address: bytes, network_id: bytes, now_ms: int) -> None:
@@ -335,9 +335,9 @@ class SqliteJournal:
     def _check_file(self, connection: sqlite3.Connection) -> None:
         application_id, version = _read_header(connection)
         if application_id != APPLICATION_ID:
-            raise JournalError(f"journal {self._path}: this is another program's file")
+            raise ForeignJournalError(f"journal {self._path}: this is another program's file")
         if version != SCHEMA_VERSION:
-            raise JournalError(
+            raise ForeignJournalError(
                 f"journal {self._path}: schema version {version} found, allowed: {SCHEMA_VERSION};"
                 " remedy: run the version of gossip-price that wrote it, or a newer one"
             )
@@ -364,7 +364,7 @@ class SqliteJournal:
         found = dict(connection.execute("SELECT name, value FROM meta"))
         for name, own in self._owner.items():
             if found.get(name) != own:
-                raise JournalError(
+                raise ForeignJournalError(
                     f"journal {self._path} belongs to {name.replace('_', ' ')}"
                     f" 0x{_to_hex(found.get(name))}, ours is 0x{own.hex()}; remedy: give every"
                     " signing key and every network a journal file of its own"

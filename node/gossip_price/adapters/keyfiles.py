@@ -32,7 +32,14 @@ _BYTES_MAX: Final = 1024
 
 
 class KeyFileError(Exception):
-    """A key file that cannot be used or made; names the file and the remedy."""
+    """A key file that cannot be used or made; names the file.
+
+    `remedy` is empty where it depends on what the file is for: then whoever asked adds it.
+    """
+
+    def __init__(self, trouble: str, remedy: str = "") -> None:
+        super().__init__(f"{trouble}; remedy: {remedy}" if remedy else trouble)
+        self.remedy = remedy
 
 
 def make_keys(folder: Path) -> Member:
@@ -43,8 +50,8 @@ def make_keys(folder: Path) -> Member:
     for name in NODE_KEYS:
         if (folder / name).is_symlink() or (folder / name).exists():
             raise KeyFileError(
-                f"key file {folder / name} is there already, and keys are never overwritten;"
-                " remedy: choose another folder with --folder"
+                f"key file {folder / name} is there already, and keys are never overwritten",
+                remedy="choose another folder with --folder",
             )
     make_missing_keys(folder)
     return read_member(folder)
@@ -52,13 +59,23 @@ def make_keys(folder: Path) -> Member:
 
 def make_missing_keys(folder: Path, names: Sequence[str] = NODE_KEYS) -> None:
     """Make each key of `names` that `folder` lacks, and the folder. Raises KeyFileError."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise KeyFileError(f"folder {folder} cannot be made: {error.strerror}") from error
+    _make_folder(folder)
     for name in names:
         if not (folder / name).exists():
             write_key(folder / name, generate_secret())
+
+
+def make_signing_keys(folders: Sequence[Path]) -> None:
+    """Make a signing key in each folder that lacks one, and the folder. Raises KeyFileError.
+
+    Addresses ascend with the folders: a roster goes by address, so where all keys are new the
+    first folder is member 0, the second member 1.
+    """
+    missing = [folder for folder in folders if not (folder / SIGNING_KEY).exists()]
+    secrets_by_address = sorted((generate_secret() for _ in missing), key=get_address)
+    for folder, secret in zip(missing, secrets_by_address, strict=True):
+        _make_folder(folder)
+        write_key(folder / SIGNING_KEY, secret)
 
 
 def read_member(folder: Path) -> Member:
@@ -89,8 +106,9 @@ def write_key(path: Path, secret: bytes) -> None:
         sync_folder(path.parent)
     except FileExistsError as error:
         raise KeyFileError(
-            f"key file {path} is there already, and keys are never overwritten; remedy: choose"
-            " another folder, or move the file away if nothing needs that identity any more"
+            f"key file {path} is there already, and keys are never overwritten",
+            remedy="choose another folder, or move the file away if nothing needs that identity"
+            " any more",
         ) from error
     except OSError as error:
         raise KeyFileError(f"key file {path} cannot be written: {error.strerror}") from error
@@ -119,6 +137,13 @@ def read_key(path: Path) -> bytes:
         raise KeyFileError(f"key file {path} holds no key: {reason}") from None
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise KeyFileError(f"folder {folder} cannot be made: {error.strerror}") from error
+
+
 def _check_mode(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise KeyFileError(f"key file {path} is no regular file")
@@ -127,5 +152,6 @@ def _check_mode(path: Path, status: os.stat_result) -> None:
     if mode & ~allowed:
         raise KeyFileError(
             f"key file {path} has mode {mode:04o}: others than its owner can touch it, allowed:"
-            f" 0600, or 0640 where root owns it; remedy: chmod 600 {path.resolve()}"
+            " 0600, or 0640 where root owns it",
+            remedy=f"chmod 600 {path.resolve()}",
         )

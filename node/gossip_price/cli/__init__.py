@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from gossip_price import __version__
+from gossip_price.cli.parsers import Parser, add_command
 
 #: Name and one line for each command; the module of the same name has `configure` and `run`.
 COMMANDS: Final = {
@@ -41,14 +42,12 @@ def run(arguments: Sequence[str]) -> int:
 
     Modules are imported only for the command at hand: libp2p alone takes two seconds.
     """
-    parser = argparse.ArgumentParser(
-        prog="gossip-price", description="A signed price oracle network."
-    )
+    parser = Parser(prog="gossip-price", description="A signed price oracle network.")
     parser.add_argument("--version", action="version", version=f"gossip-price {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chosen = next((word for word in arguments if not word.startswith("-")), None)
     for name, summary in COMMANDS.items():
-        subparser = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        subparser = add_command(commands, name, summary)
         if name == chosen:
             try:
                 command: Command = importlib.import_module(f"gossip_price.cli.{name}")

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Final
 
 from gossip_price.adapters.keyfiles import (
     IDENTITY_KEY,
@@ -14,6 +15,9 @@ from gossip_price.adapters.keyfiles import (
     make_keys,
     read_member,
 )
+from gossip_price.cli.parsers import add_command
+
+_REMEDY: Final = "give --folder the folder of a node's keys, or make some: gossip-price keys new"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("new", f"make {SIGNING_KEY} and {IDENTITY_KEY}; never over files that are there"),
         ("show", "print the address and the peer id of a node's keys"),
     ):
-        command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        command = add_command(commands, name, summary)
         command.add_argument(
             "--folder", type=Path, default=Path(), metavar="DIR", help="default: this folder"
         )
@@ -36,7 +40,8 @@ def run(options: argparse.Namespace) -> int:
         action = make_keys if options.keys_command == "new" else read_member
         member = action(options.folder)
     except KeyFileError as error:
-        print(f"gossip-price keys: {error}", file=sys.stderr)
+        remedy = "" if error.remedy else f"; remedy: {_REMEDY}"
+        print(f"gossip-price keys: {error}{remedy}", file=sys.stderr)
         return 2
     if options.json:
         print(json.dumps({"address": member.address, "peerId": member.peer_id}))

@@ -18,29 +18,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import asyncpg
-from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from gossip_price.adapters import last_will
-from gossip_price.adapters.console import JsonLog, LiveLog, Log
-from gossip_price.adapters.datafolder import REMEDY, DataFolder, DataFolderError, LocalNetwork
+from gossip_price.adapters.datafolder import DataFolder, DataFolderError, LocalNetwork
 from gossip_price.adapters.postgres.connection import DatabaseUrlError
 from gossip_price.adapters.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from gossip_price.adapters.postgres.errors import TROUBLE, describe_unusable
 from gossip_price.adapters.postgres.migrate import migrate
 from gossip_price.adapters.supervisor import (
     ChildRefusedError,
-    Died,
     Happening,
     Line,
-    Restarted,
     Supervisor,
 )
 from gossip_price.adapters.tcp_ports import choose_ports, is_free
 from gossip_price.cli import localnet
+from gossip_price.cli.banner import Start
+from gossip_price.cli.display import Display
 from gossip_price.cli.localnet import Layout
 from gossip_price.cli.prices import NoLivePricesError, Prices, choose_prices
-from gossip_price.cli.wishes import Wishes, find_differences
+from gossip_price.cli.wishes import Wishes, explain_differences, find_differences
 from gossip_price.network.sources import make_coinbase_like
 from gossip_price.network.spec import make_resource
 from gossip_price.network.spec_parts import PriceNetwork
@@ -92,7 +90,7 @@ class Launch:
         self._command = tuple(command)
         self._environment = localnet.clean_environment(os.environ)
         self._dice = random.Random()  # noqa: S311 # chooses ports, guards no secret
-        self._log: Log = _make_log(order, {})
+        self._display = Display(json=order.json, give_up=self._give_up)
         self._feed_url: asyncio.Future[str] = asyncio.Future()
         self._supervisor = Supervisor(self._hear)
         self._postgres: EmbeddedPostgres | None = None
@@ -111,6 +109,10 @@ class Launch:
             raise LaunchError(str(error)) from error
         except EmbeddedPostgresError as error:
             raise LaunchError(f"{error}") from error
+
+    def say_stopping(self) -> None:
+        """Say at once that we were told to stop, for the end itself takes seconds."""
+        self._display.say("stopping", "stopping; once more ends everything at once")
 
     def kill(self) -> None:
         """End everything at once, at the cost of grace."""
@@ -134,8 +136,7 @@ class Launch:
         database = self._order.database or await self._start_postgres(folder, stack)
         await _bring_schema(database)
 
-        names = {node.member.address: node.name for node in network.nodes}
-        self._log = _make_log(self._order, names)
+        self._display.take_network(folder, network)
         stack.push_async_callback(self._supervisor.stop)
         refused = asyncio.create_task(self._supervisor.wait_refused(), name="refused")
         stack.callback(refused.cancel)
@@ -143,7 +144,10 @@ class Launch:
             url = await self._start_feed(layout, network, refused)
             source = make_coinbase_like("simulated", url, simulated=True)
             prices = Prices((source,), 1, prices.words)
-        self._show_banner(network, layout, folder, database, prices)
+        bundled = None if self._postgres is None else self._postgres.psql
+        self._display.show_start(
+            Start(network, layout, folder.path, database, prices.words, bundled), int(time.time())
+        )
         for child in localnet.make_node_children(
             self._command,
             self._environment,
@@ -159,7 +163,7 @@ class Launch:
         await asyncio.wait([refused], timeout=self._order.duration_s)
         if refused.done():
             raise _explain_refusal(refused.result())
-        self._log.say("stopping", "the time is over, stopping")
+        self._display.say("stopping", "the time is over, stopping")
 
     def _take_network(self, folder: DataFolder) -> tuple[LocalNetwork, PriceNetwork]:
         """Return the folder's network, made if there is none, and what was asked for."""
@@ -174,8 +178,7 @@ class Launch:
                 wanted = order.wishes.lay_over(order.resource)
                 differences = find_differences(wanted.spec, document)
             if differences:
-                lines = "\n  ".join(differences)
-                message = f"{folder.path} holds another network:\n  {lines}\n{REMEDY}"
+                message = explain_differences(order.data, differences)
                 raise LaunchError(message, _EXIT_CONFIGURATION)
             return held, wanted
         wanted = order.wishes.lay_over(
@@ -247,67 +250,17 @@ class Launch:
             raise LaunchError(f"the simulated feed did not start within {FEED_START_S:g} s")
         return self._feed_url.result()
 
-    def _show_banner(
-        self,
-        network: LocalNetwork,
-        layout: Layout,
-        folder: DataFolder,
-        database: str,
-        prices: Prices,
-    ) -> None:
-        shown = localnet.hide_password(database)
-        lines = localnet.make_banner(
-            network, layout, folder=folder.path, database=shown, feed=prices.words
-        )
-        if self._order.json:
-            self._log.say(
-                "started",
-                "",
-                nodes=localnet.list_addresses(network, layout),
-                database=shown,
-                data=str(folder.path),
-                prices=prices.words,
-            )
-            return
-        console = Console(highlight=False)
-        for line in lines:
-            style = "bold yellow" if "SIMULATED" in line else ""
-            console.print(line, style=style, markup=False, soft_wrap=True)
-        console.print("\nCtrl-C ends it. Prices are stored some 30 s after they are signed.\n")
-
     def _hear(self, happening: Happening) -> None:
-        """Show what happens to the children. Whoever reads us may have gone: then we go too."""
-        try:
-            match happening:
-                case Line("feed", text) if text.startswith("http://"):
-                    if not self._feed_url.done():
-                        self._feed_url.set_result(text.strip())
-                case Line(name, text):
-                    self._log.read(name, text)
-                case Died(name, how, pause_s):
-                    text = f"{name} died ({how}), starting it again in {pause_s:.1f} s"
-                    self._log.say(
-                        "child_died", text, style="bold red", child=name, how=how, pause_s=pause_s
-                    )
-                case Restarted(name, pid):
-                    text = f"{name} runs again (process {pid})"
-                    self._log.say("child_restarted", text, style="green", child=name, pid=pid)
-        except (BrokenPipeError, SystemExit):  # the latter is how rich says it
-            _silence_stdout()
-            if self._work is not None:
-                self._work.cancel()
+        match happening:
+            case Line("feed", text) if text.startswith("http://"):
+                if not self._feed_url.done():
+                    self._feed_url.set_result(text.strip())
+            case _:
+                self._display.hear(happening)
 
-
-def _make_log(order: Order, names: dict[str, str]) -> Log:
-    if order.json:
-        return JsonLog(lambda text: print(text, end="", flush=True), time.time)
-    return LiveLog(Console(highlight=False), names, time.time)
-
-
-def _silence_stdout() -> None:
-    """Let nothing fail that is still printed."""
-    with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    def _give_up(self) -> None:
+        if self._work is not None:
+            self._work.cancel()
 
 
 async def _bring_schema(database: str) -> None:
@@ -315,10 +268,11 @@ async def _bring_schema(database: str) -> None:
         await migrate(database)
     except DatabaseUrlError as error:
         raise LaunchError(f"--database: {error}", _EXIT_CONFIGURATION) from error
-    except (SQLAlchemyError, asyncpg.PostgresError, OSError) as error:
-        # Of the error only the first line: SQLAlchemy's further ones are statements.
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise LaunchError(f"the database cannot be used: {reason}") from error
+    except SQLAlchemyError as error:
+        # The statement's own error; SQLAlchemy adds a page of SQL to it.
+        raise LaunchError(describe_unusable(database, error.__cause__ or error)) from error
+    except TROUBLE as error:
+        raise LaunchError(describe_unusable(database, error)) from error
 
 
 def _explain_refusal(error: ChildRefusedError) -> LaunchError:

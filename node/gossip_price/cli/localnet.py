@@ -1,23 +1,19 @@
-"""What `up` runs: from a network to its processes, and what is said of them.
+"""What `up` runs: from a network to its processes. What is said of them is in `banner`.
 
 Only decisions about values; `up` does what is decided here. Starts nothing, opens nothing.
 """
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
-from gossip_price.adapters.datafolder import BOOTSTRAP, NETWORK_FILE, LocalNetwork
+from gossip_price.adapters.datafolder import BOOTSTRAP, LocalNetwork
 from gossip_price.adapters.feed import DEFAULT_STARTS
 from gossip_price.adapters.supervisor import Child
 from gossip_price.adapters.tcp_ports import HOST
-from gossip_price.network.durations import format_duration
-from gossip_price.network.keys import shorten
 from gossip_price.network.source_mapping import format_sources
 from gossip_price.network.sources import Source
 
@@ -123,65 +119,3 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the caller's environment without GP_* of his own, which are not for these nodes."""
     kept = {name: value for name, value in environment.items() if not name.startswith("GP_")}
     return kept | {"PYTHONUNBUFFERED": "1"}
-
-
-def make_banner(
-    network: LocalNetwork, layout: Layout, *, folder: Path, database: str, feed: str
-) -> list[str]:
-    """Return the lines that say what runs where. `database` is shown: no password in it."""
-    document = network.file.epochs[-1]
-    pairs = ", ".join(terms.pair for terms in document.pairs)
-    lines = [
-        f"{pairs} every {format_duration(document.interval)} by {len(document.members)} nodes, "
-        f"{document.minimum_signers} signatures needed ({document.mode.value}), "
-        f"settled after {format_duration(document.settle)}",
-        f"prices    {feed}",
-        "",
-        f"{BOOTSTRAP:<10}http://{layout.get_http(0):<17}{layout.get_listen(0):<28}"
-        f"{shorten(network.bootstrap_peer_id)}",
-    ]
-    lines += [
-        f"{node.name:<10}http://{layout.get_http(number):<17}{layout.get_listen(number):<28}"
-        f"{shorten(node.member.peer_id)}  signs as {node.member.address}"
-        for number, node in enumerate(network.nodes, 1)
-    ]
-    url = shlex.quote(database)
-    query = "SELECT * FROM prices ORDER BY round DESC LIMIT 10"
-    return [
-        *lines,
-        "",
-        f"data      {folder}",
-        f"database  {database}",
-        f"look      psql {url} -c {shlex.quote(query)}",
-        f"prove     gossip-price verify --database {url} --network "
-        f"{shlex.quote(str(folder / NETWORK_FILE))}",
-    ]
-
-
-def list_addresses(network: LocalNetwork, layout: Layout) -> list[dict[str, str]]:
-    """Return what runs where, for machines; bootstrap first."""
-    peer_ids = {BOOTSTRAP: network.bootstrap_peer_id} | {
-        node.name: node.member.peer_id for node in network.nodes
-    }
-    return [
-        {
-            "name": name,
-            "http": f"http://{layout.get_http(number)}",
-            "p2p": f"{layout.get_listen(number)}/p2p/{peer_id}",
-        }
-        for number, (name, peer_id) in enumerate(peer_ids.items())
-    ]
-
-
-def hide_password(url: str) -> str:
-    """Return a database URL that may be shown."""
-    parts = urlsplit(url)
-    user, colon, _ = parts.netloc.rpartition("@")[0].partition(":")
-    shown = f"{user}:***@{parts.netloc.rpartition('@')[2]}" if colon else parts.netloc
-    fields = [field.partition("=") for field in parts.query.split("&")]
-    query = "&".join(
-        name + equals + ("***" if "password" in name.lower() else value)
-        for name, equals, value in fields
-    )
-    # Not urlunsplit: it drops the two slashes before an empty host.
-    return f"{parts.scheme}://{shown}{parts.path}{'?' if query else ''}{query}"

@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from gossip_price.adapters.postgres.connection import describe_url
-from gossip_price.adapters.postgres.errors import TROUBLE, describe
+from gossip_price.adapters.postgres.errors import TROUBLE, describe, describe_unusable
 from gossip_price.adapters.postgres.migrate import migrate
 
 DONE: Final = 0
@@ -37,8 +37,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Migrate and say what was done."""
     try:
-        url = options.database or _read_url()
+        url = _read_url() if options.database is None else options.database
         where = describe_url(url)
+    except (ValueError, OSError) as error:
+        print(f"gossip-price migrate: {describe(error)}", file=sys.stderr)
+        return UNUSABLE
+    try:
         done = asyncio.run(migrate(url))
     except SQLAlchemyError as error:
         # The statement's own error; SQLAlchemy adds a page of SQL to it.
@@ -46,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"gossip-price migrate: nothing was changed: {describe(cause)}", file=sys.stderr)
         return FAILED
     except TROUBLE as error:
-        print(f"gossip-price migrate: {describe(error)}", file=sys.stderr)
+        print(f"gossip-price migrate: {describe_unusable(url, error)}", file=sys.stderr)
         return UNUSABLE
     if done.before == done.after:
         print(f"{where}: the schema is at revision {done.after} already")

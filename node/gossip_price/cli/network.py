@@ -9,8 +9,10 @@ from pathlib import Path
 
 from gossip_price.adapters.datafolder import NETWORK_FILE, DataFolder, DataFolderError, LocalNetwork
 from gossip_price.cli import epoch
+from gossip_price.cli.parsers import add_command
 from gossip_price.cli.wishes import Wishes, add_wishes, read_resource
 from gossip_price.network.document import DocumentError
+from gossip_price.network.durations import format_duration
 from gossip_price.network.multiaddrs import check_dial
 from gossip_price.network.spec import SpecError, make_resource
 from gossip_price.network.spec_parts import NetworkSpec
@@ -20,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
     commands = parser.add_subparsers(dest="network_command", required=True, metavar="new|next")
     summary = f"make keys for each member and {NETWORK_FILE} with a first document"
-    command = commands.add_parser("new", help=summary, description=summary.capitalize() + ".")
+    command = add_command(commands, "new", summary)
     command.add_argument(
         "--folder", type=Path, required=True, metavar="DIR", help="where to; `up --data` runs it"
     )
@@ -33,11 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--keep", action="store_true", help="a network that is there already stays as it is"
     )
-    add_wishes(command)
+    add_wishes(command, interval=format_duration(NetworkSpec().price.interval))
     summary = "append the next epoch to a network file, on the safe way to what is asked for"
-    epoch.configure(
-        commands.add_parser("next", help=summary, description=summary.capitalize() + ".")
-    )
+    epoch.configure(add_command(commands, "next", summary))
 
 
 def run(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gossip_price.adapters.keyfiles import KeyFileError
 from gossip_price.network.document import DocumentError
-from gossip_price.ports import JournalError
+from gossip_price.ports import ForeignJournalError, JournalError
 from gossip_price.settings import SettingsError, load_settings
 
 
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     configure_logs(settings.log_format.value, settings.log_level.value, sys.stdout)
     try:
         return asyncio.run(run_node(settings))
-    except (SettingsError, DocumentError, KeyFileError) as error:
+    except (SettingsError, DocumentError, KeyFileError, ForeignJournalError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     except (JournalError, OSError) as error:

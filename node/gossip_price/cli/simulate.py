@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from gossip_price.network.document import Mode
+from gossip_price.cli.modes import add_mode
 from gossip_price.simulator.faults import KINDS
 from gossip_price.simulator.mutants import MUTANTS, catch
 from gossip_price.simulator.plan import Options, Plan, make_plan
@@ -27,7 +27,6 @@ from gossip_price.simulator.timeline import Timeline, render_plan, render_violat
 
 HELD: Final = 0
 BROKEN: Final = 1
-_MODES: Final = {"rounds": Mode.ROUNDS, "every-node": Mode.EVERY_NODE}
 _FAILURES_SHOWN_MAX: Final = 10
 _DAY_S: Final = 86_400
 _MUTANT_SEEDS_MAX: Final = 1_000
@@ -39,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=100, metavar="N", help="how many (100)")
     parser.add_argument("--first", type=int, default=0, metavar="N", help="the first of them (0)")
     parser.add_argument("--members", type=int, metavar="N", help="members (by seed: 4, 5 or 7)")
-    parser.add_argument("--mode", choices=sorted(_MODES), help="who proposes (by seed)")
+    add_mode(parser, "by seed")
     parser.add_argument("--interval", type=int, metavar="S", help="seconds a round (by seed)")
     parser.add_argument("--days", type=float, metavar="D", help="how long (by seed: minutes)")
     parser.add_argument(
@@ -99,7 +98,7 @@ def _read_options(options: argparse.Namespace) -> Options:
         rounds = None
     return Options(
         members=options.members,
-        mode=_MODES.get(options.mode) if options.mode else None,
+        mode=options.mode,
         interval=interval,
         rounds=rounds,
         faults=faults,

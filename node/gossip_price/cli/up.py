@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gossip_price.adapters.postgres.connection import normalize_url
-from gossip_price.cli.launch import COMMAND, Launch, LaunchError, Order
+from gossip_price.cli.launch import COMMAND, INTERVAL_S, Launch, LaunchError, Order
 from gossip_price.cli.prices import FEEDS, make_feed_source
 from gossip_price.cli.wishes import Wishes, add_wishes, read_resource
 from gossip_price.network.durations import ALLOWED, parse_duration
@@ -25,7 +25,7 @@ _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add = parser.add_argument
-    add_wishes(parser)
+    add_wishes(parser, interval=f"{INTERVAL_S}s")
     add(
         "--feed",
         type=_parse_feed,
@@ -88,6 +88,7 @@ async def run_until_told(order: Order, command: Sequence[str] = COMMAND) -> int:
         nonlocal told
         told += 1
         if told == 1:
+            launch.say_stopping()
             work.cancel()
         else:
             launch.kill()
@@ -111,7 +112,7 @@ def _option(parse: Callable[[str], Any], allowed: str) -> Callable[[str], Any]:
             return parse(text)
         except ValueError as error:
             detail = str(error) if not allowed else f"{text!r} given, allowed: {allowed}"
-            raise argparse.ArgumentTypeError(detail.replace("%", "%%")) from None
+            raise argparse.ArgumentTypeError(detail) from None
 
     return read
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import re
 import sys
 import time
 from contextlib import aclosing
@@ -25,7 +24,7 @@ from gossip_price.adapters.postgres.connection import (
     describe_url,
     open_connection,
 )
-from gossip_price.adapters.postgres.errors import READ_TROUBLE, describe
+from gossip_price.adapters.postgres.errors import READ_TROUBLE, describe, describe_unusable
 from gossip_price.adapters.postgres.read import read_epochs, read_rows
 from gossip_price.adapters.price_file import open_prices
 from gossip_price.adapters.shown import check_shown
@@ -44,8 +43,6 @@ PROVEN: Final = 0
 UNPROVEN: Final = 1
 UNCHECKED: Final = 2
 
-#: Python's number of a failure, which says nothing to people.
-_ERRNO: Final = re.compile(r"\[Errno -?[0-9]+\] ")
 #: Failures kept for --json; beyond it they are only counted.
 _FAILURES_MAX: Final = 1_000
 #: Epochs that JSON prices may carry; beyond it the input is not of one network's life.
@@ -223,7 +220,7 @@ async def _check_database(
         check.place = describe_url(url)
         connection = await open_connection(url, command_timeout_s=_READ_TIMEOUT_S)
     except READ_TROUBLE as error:
-        raise UncheckableError(_describe_trouble(check.place, error)) from error
+        raise UncheckableError(_describe_trouble(url, error)) from error
     try:
         # One moment's picture, and nothing that we could change by mistake.
         async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -240,7 +237,7 @@ async def _check_database(
             f"{check.place} has no prices: {describe(error)}; was gossip-price migrate run there?"
         ) from error
     except READ_TROUBLE as error:
-        raise UncheckableError(_describe_trouble(check.place, error)) from error
+        raise UncheckableError(_describe_trouble(url, error)) from error
     finally:
         connection.terminate()
 
@@ -318,16 +315,14 @@ def _describe_unread(error: OSError | PriceFormatError) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
-def _describe_trouble(place: str, error: BaseException) -> str:
+def _describe_trouble(url: str, error: BaseException) -> str:
     """Say which database is in trouble, why, and what may help."""
+    said = describe_unusable(url, error)
     if isinstance(error, DatabaseUrlError):
-        return f"--database: {error}"
+        return f"--database: {said}"
     if isinstance(error, OSError):
-        return (
-            f"{place}: {_ERRNO.sub('', describe(error))}; is it running there? The database of "
-            "`gossip-price up` (make run) is there only while that runs"
-        )
-    return f"{place}: {describe(error)}"
+        return f"{said}. The database of `gossip-price up` (make run) is there only while that runs"
+    return said
 
 
 def _read_trust(options: argparse.Namespace) -> tuple[list[Document], set[bytes] | None]:

@@ -7,16 +7,21 @@ the PriceNetwork's reader judges it; only its problems are told by the option's 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+import itertools
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
+from gossip_price.cli.modes import add_mode
 from gossip_price.network.document import (
     Document,
     Mode,
+    PairTerms,
     compute_faulty_default,
     compute_minimum_signers,
 )
@@ -25,7 +30,6 @@ from gossip_price.network.problems import Problem, collect_problems
 from gossip_price.network.spec import SpecError, lay_over, load_yaml, parse_network
 from gossip_price.network.spec_parts import NetworkSpec, PriceNetwork
 
-_MODES: Final = {"rounds": Mode.ROUNDS.value, "every-node": Mode.EVERY_NODE.value}
 #: Which option says which field.
 _OPTION_BY_FIELD: Final[Mapping[str, str]] = {
     "spec.nodes.count": "--nodes",
@@ -37,34 +41,45 @@ _OPTION_BY_FIELD: Final[Mapping[str, str]] = {
 }
 
 
-def add_wishes(parser: argparse.ArgumentParser) -> None:
-    """Add `-f` and the options that say the same as a PriceNetwork's fields."""
+def add_wishes(parser: argparse.ArgumentParser, *, interval: str) -> None:
+    """Add `-f` and the options that say the same as a PriceNetwork's fields.
+
+    `interval` says how long a round is where neither says it.
+    """
     add = parser.add_argument
     add("-f", "--file", type=Path, metavar="FILE", help="a PriceNetwork file, as for Kubernetes")
     add("--nodes", "--members", metavar="N", help="gossip nodes, each a member (4)")
     add("--pair", action="append", metavar="PAIR", help="may stand again (ETH-USD)")
-    add("--interval", metavar="TIME", help="length of a round, such as 15s or 10m")
+    add("--interval", metavar="TIME", help=f"length of a round, such as 15s or 10m ({interval})")
     add("--settle", metavar="TIME", help="wait after the last signer (30s)")
     add("--minimum-signers", metavar="K", help="(the smallest safe number)")
-    add("--mode", choices=sorted(_MODES), help="who proposes (rounds)")
+    add_mode(parser, Mode.ROUNDS.value)
 
 
 def read_resource(path: Path) -> dict[str, Any]:
-    """Decode a PriceNetwork file without judging its fields. Raises SpecError."""
+    """Decode a PriceNetwork file without judging its fields. Raises SpecError, which names it."""
     try:
         return load_yaml(path.read_text(encoding="utf-8"))
+    except SpecError as error:
+        problems = error.problems
+        raise SpecError(problem.within(str(path)) for problem in problems) from None
     except OSError as error:
         reason = error.strerror or "unreadable"
     except UnicodeDecodeError:
         reason = "not UTF-8"
-    raise SpecError([Problem(f"-f {path}", reason, "a readable YAML file")])
+    words = f"cannot be read ({reason}): give a PriceNetwork file, such as examples/network.yaml"
+    raise SpecError([Problem(f"-f {path}", None, words, is_sentence=True)])
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What was said on the command line: values as given, by the path of the field they are."""
+    """What was said on the command line: values as given, by the path of the field they are.
+
+    `file` is the PriceNetwork file that they go with, to name in its problems.
+    """
 
     given: Mapping[str, Any] = field(default_factory=dict)
+    file: Path | None = None
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> Self:
@@ -74,10 +89,11 @@ class Wishes:
             "spec.price.interval": options.interval,
             "spec.consensus.settle": options.settle,
             "spec.consensus.minimumSigners": _read_number(options.minimum_signers),
-            "spec.consensus.mode": _MODES.get(options.mode),
+            "spec.consensus.mode": options.mode and options.mode.value,
             "spec.pairs": options.pair and [{"name": pair} for pair in options.pair],
         }
-        return cls({path: value for path, value in values.items() if value is not None})
+        given = {path: value for path, value in values.items() if value is not None}
+        return cls(given, options.file)
 
     def read(self) -> NetworkSpec:
         """Return the wishes as fields, each judged alone, over defaults. Raises SpecError."""
@@ -105,16 +121,28 @@ class Wishes:
         return [text for path, text in _compare(self.read(), held) if path in self.given]
 
     def _name(self, problem: Problem) -> Problem:
-        """Return a problem with an option's name in place of the field's, if it was an option."""
+        """Return a problem by the name of the option that it is about, or else within the file."""
         for path, option in _OPTION_BY_FIELD.items():
             if path in self.given and problem.path.partition("[")[0] == path:
                 return replace(problem, path=option)
-        return problem
+        return problem if self.file is None else problem.within(str(self.file))
 
 
 def find_differences(wanted: NetworkSpec, held: Document) -> list[str]:
     """Return each point in which `wanted` is not the network of `held`."""
     return [text for _, text in _compare(wanted, held)]
+
+
+def explain_differences(folder: Path, differences: Sequence[str]) -> str:
+    """Say in which points the folder's network is another one, and what to type instead."""
+    numbers = itertools.count(2)
+    free = next(path for n in numbers if not (path := Path(f"{folder}-{n}")).exists())
+    lines = "\n  ".join(differences)
+    return (
+        f"{folder} holds another network:\n  {lines}\n"
+        f"for a new network beside it say --data {shlex.quote(str(free))}; to go on with that one,"
+        " leave out what differs"
+    )
 
 
 def _compare(wanted: NetworkSpec, held: Document) -> Iterator[tuple[str, str]]:
@@ -145,15 +173,30 @@ def _compare(wanted: NetworkSpec, held: Document) -> Iterator[tuple[str, str]]:
         (
             "spec.price.maxDeviation",
             "max deviation",
-            wanted.price.max_deviation,
-            held.max_deviation,
+            f"{wanted.price.max_deviation / 100:g}%",
+            f"{held.max_deviation / 100:g}%",
         ),
+        ("spec.pairs", "pairs", *_describe_pairs(wanted, held)),
     ):
         if wished != has:
             yield path, f"{name}: {wished} asked for, the folder's network has {has}"
-    terms = sorted((pair.make_terms() for pair in wanted.pairs), key=lambda one: one.pair)
-    if terms != list(held.pairs):
-        yield "spec.pairs", "pairs: what is asked for and the folder's network differ"
+
+
+def _describe_pairs(wanted: NetworkSpec, held: Document) -> tuple[str, str]:
+    """Return both lists of pairs: their names, or all terms where the names are the same."""
+    wished = sorted((pair.make_terms() for pair in wanted.pairs), key=lambda terms: terms.pair)
+    names = [", ".join(terms.pair for terms in pairs) for pairs in (wished, held.pairs)]
+    if names[0] == names[1] and wished != list(held.pairs):
+        names = [", ".join(map(_describe_terms, pairs)) for pairs in (wished, held.pairs)]
+    return names[0], names[1]
+
+
+def _describe_terms(terms: PairTerms) -> str:
+    low, high = (
+        f"{Decimal(price).scaleb(-terms.decimals).normalize():f}"
+        for price in (terms.min_price, terms.max_price)
+    )
+    return f"{terms.pair} ({terms.decimals} decimals, from {low} to {high})"
 
 
 def _read_number(text: str | None) -> int | str | None:

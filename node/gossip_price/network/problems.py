@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -19,16 +19,25 @@ _WHOLE: Final = "whole"
 
 @dataclass(frozen=True)
 class Problem:
-    """One wrong value. `given` is its shortened repr; None where it is missing or must not show."""
+    """One wrong value. `given` is its shortened repr; None where it is missing or must not show.
+
+    With `is_sentence`, `allowed` says by itself what is wrong and what helps.
+    """
 
     path: str
     given: str | None
     allowed: str
+    is_sentence: bool = False
 
     def __str__(self) -> str:
         """Say it in one line."""
         given = "" if self.given is None else f"{self.given} given, "
-        return f"{self.path}: {given}allowed: {self.allowed}"
+        words = self.allowed if self.is_sentence else f"{given}allowed: {self.allowed}"
+        return f"{self.path}: {words}" if self.path else words
+
+    def within(self, place: str) -> Problem:
+        """Return the same problem with the place (a file) before its path."""
+        return replace(self, path=f"{place}: {self.path}" if self.path else place)
 
 
 class ProblemsError(ValueError):
@@ -68,7 +77,7 @@ def _explain(details: ErrorDetails, model: type[BaseModel]) -> Problem:
     path = _format_path(location)
     kind = details["type"]
     if kind == "missing":
-        return Problem(path, None, "it is required")
+        return Problem(path, None, "it is required", is_sentence=True)
     if kind == "extra_forbidden":
         known = get_field_names(_find_model(model, location[:-1]))
         return Problem(path, "an unknown field", suggest(str(location[-1]), known))

@@ -31,10 +31,17 @@ def load_mapping(text: str) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         # Not str(error): it quotes the line, and the line may hold a secret.
         mark = error.problem_mark
-        line = f"line {mark.line + 1}" if mark else "(whole)"
-        raise ProblemsError([Problem(line, None, f"YAML; {error.problem}")]) from None
+        line = f"line {mark.line + 1}" if mark else ""
+        raise _refuse(f"not YAML: {error.problem}", line) from None
     except (yaml.YAMLError, ValueError, RecursionError):
-        raise ProblemsError([Problem("(whole)", None, "one YAML document")]) from None
+        raise _refuse("not YAML that can be read: one document is needed") from None
+    if loaded is None:
+        raise _refuse("nothing is in it: `name: value` lines are needed")
     if not isinstance(loaded, dict):
-        raise ProblemsError([Problem("(whole)", None, f"a mapping, not {type(loaded).__name__}")])
+        kind = "a list" if isinstance(loaded, list) else "a single value"
+        raise _refuse(f"it holds {kind}: `name: value` lines are needed")
     return loaded
+
+
+def _refuse(words: str, place: str = "") -> ProblemsError:
+    return ProblemsError([Problem(place, None, words, is_sentence=True)])

@@ -6,6 +6,7 @@ puts a URL or a password into an error. Knows nothing of tables.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -58,8 +59,10 @@ def normalize_url(url: str) -> str:
     except ValueError:
         # The error would repeat a part of the URL, perhaps of the password.
         raise DatabaseUrlError(f"the database URL cannot be read, {URL_ALLOWED}") from None
+    if not url.strip():
+        raise DatabaseUrlError(f"the database URL is empty, {URL_ALLOWED}")
     if parts.scheme.removesuffix("+asyncpg") not in ("postgres", "postgresql"):
-        raise DatabaseUrlError(f"the database URL is none of Postgres, {URL_ALLOWED}")
+        raise DatabaseUrlError(f"the database URL does not begin with postgresql://, {URL_ALLOWED}")
     if parts.netloc.count("@") > 1 or parts.fragment:
         raise DatabaseUrlError(
             "the database URL cannot be read: write @ # / ? : in a password as %40 %23 %2F %3F %3A"
@@ -75,6 +78,19 @@ def describe_url(url: str) -> str:
     parts = urlsplit(normalize_url(url))
     host = parts.netloc.rpartition("@")[2] or dict(parse_qsl(parts.query)).get("host", "localhost")
     return f"{parts.path.lstrip('/') or 'the default database'} at {host}"
+
+
+def describe_server(url: str) -> str:
+    """Return the address that `url` leads to: host:port (or several), or a socket's folder."""
+    parts = urlsplit(normalize_url(url))
+    query = dict(parse_qsl(parts.query))
+    hosts = parts.netloc.rpartition("@")[2] or query.get("host", "localhost")
+    if hosts.startswith("/"):
+        return f"the socket in {hosts}"
+    port = query.get("port", "5432")
+    return ",".join(
+        host if re.search(r":\d+$", host) else f"{host}:{port}" for host in hosts.split(",")
+    )
 
 
 async def open_connection(

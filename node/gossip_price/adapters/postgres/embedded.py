@@ -105,6 +105,11 @@ class EmbeddedPostgres:
         """The postmaster's process id while it runs."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
+    @property
+    def psql(self) -> Path:
+        """The client program that comes with the server. Raises EmbeddedPostgresError."""
+        return _find_programs() / "psql"
+
     def start(self) -> str:
         """Start the server, make the database if need be, and return its URL.
 

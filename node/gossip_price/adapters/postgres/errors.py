@@ -1,12 +1,17 @@
-"""What a database's error means for a write: try later, or never. A table by SQLSTATE."""
+"""What a database's error means for a write: try later, or never; and how people are told of it."""
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 import asyncpg
 
-from gossip_price.adapters.postgres.connection import DatabaseUrlError
+from gossip_price.adapters.postgres.connection import (
+    CONNECT_TIMEOUT_S,
+    DatabaseUrlError,
+    describe_server,
+)
 
 #: What a read may raise when the database, the network or the URL is at fault.
 READ_TROUBLE: Final = (
@@ -52,3 +57,21 @@ def describe(error: BaseException) -> str:
         code = getattr(error, "sqlstate", None)
         text = f"SQLSTATE {code}: {text}" if code else text
     return (text or type(error).__name__)[:_DETAIL_MAX]
+
+
+def describe_unusable(url: str, error: BaseException) -> str:
+    """Say why the database of `url` cannot be used, whose address it is, and what helps."""
+    if isinstance(error, DatabaseUrlError):
+        return str(error)
+    server = describe_server(url)
+    if isinstance(error, TimeoutError):
+        return (
+            f"Postgres at {server} did not answer within {CONNECT_TIMEOUT_S:g} s: correct host and"
+            " port of the URL, or let us through to it"
+        )
+    if isinstance(error, OSError):
+        # asyncio's own text is of sockets and calls; a resolver's numbers are not the system's.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror or str(error)
+        return f"no Postgres answers at {server} ({reason}): start it, or correct the URL"
+    return f"Postgres at {server}: {describe(error)}"

@@ -69,7 +69,7 @@ class Member:
         self.writing.take_batch(self.now)
         for _ in range(2_000):
             self.mono_ms += 1_000
-            effects = self.audit.advance(self.now, is_free=self.writing.is_idle)
+            effects = self.audit.advance(self.now, is_free=self.writing.is_idle())
             while effects:
                 effects = [new for effect in effects for new in await self._carry_out(effect)]
             if rows := self.writing.take_batch(self.now):

@@ -358,7 +358,8 @@ class Machine:
             self._calendar.remember_round()
         if self._is_leaving:
             self._outbox.hurry(now.mono_ms)
-        self._speaking.publish(self._reports.get_entry, now)
+        if self._outbox.deadline_ms is not None and now.mono_ms >= self._outbox.deadline_ms:
+            self._speaking.publish(self._reports.get_entry, now.mono_ms)
 
     def _look_at_rounds(self, now: Now) -> None:
         entered = self._calendar.enter_round(now)
@@ -379,7 +380,7 @@ class Machine:
         """No read while a write is under way, while the journal fails, or on the way out."""
         if self._is_leaving or self._journal_outage.retry_ms is not None:
             return False
-        return self._writing.is_idle and self._calendar.may_write(now)
+        return self._writing.is_idle() and self._calendar.may_write(now)
 
     def _beat(self, now: Now) -> None:
         document = self._beating.begin(now, is_settled=self._reports.is_all_settled())

@@ -13,7 +13,7 @@ from gossip_price.core import events as ev
 from gossip_price.core.effects import StepEffects
 from gossip_price.core.events import NoteKind
 from gossip_price.core.outbox import Outbox
-from gossip_price.core.types import Entry, Now
+from gossip_price.core.types import Entry
 from gossip_price.core.wire import Heartbeat, Receipt, encode
 
 
@@ -46,12 +46,9 @@ class Speaking:
         """The journal fails, so that nothing is signed: words are made anew afterwards."""
         self._unsigned.clear()
 
-    def publish(self, get_entry: Callable[[bytes], Entry | None], now: Now) -> None:
-        """Send what waits, if its time has come."""
-        deadline_ms = self._outbox.deadline_ms
-        if deadline_ms is None or now.mono_ms < deadline_ms:
-            return
+    def publish(self, get_entry: Callable[[bytes], Entry | None], mono_ms: int) -> None:
+        """Send what waits."""
         for envelope in self._outbox.drain(get_entry):
-            self._outbox.count_message(now.mono_ms)
+            self._outbox.count_message(mono_ms)
             self._effects.append(ev.Publish(encode(envelope)))
             self._effects.note(NoteKind.PUBLISHED, count=len(envelope.entries))

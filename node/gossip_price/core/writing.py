@@ -140,9 +140,8 @@ class Writing:
         """Tell whether we are the slot's first writer."""
         return self.store is not None and self._compute_delay_ms(slot, mono_ms) == 0
 
-    @property
     def is_idle(self) -> bool:
-        """The database answers, no batch is under way, and ranks are known."""
+        """Tell whether the database answers, no batch is under way, and ranks are known."""
         is_busy = self._in_flight or self._halves or self._roll_call_ms is not None
         return self.store is not None and not is_busy
 

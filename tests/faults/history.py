@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final, NamedTuple, cast
 
 from faults.journal_file import JournalContent, read_journal
@@ -244,14 +245,14 @@ def to_row(plain: Sequence[Any]) -> Row:
 
 def make_measured(lengths: dict[str, int]) -> object:
     """Return what stands for a machine of which only its containers' lengths were kept."""
-    parts: dict[str, Any] = {}
+    parts: dict[str, object] = {}
     for path, length in lengths.items():
         owner, attribute = path.split(".")
         if owner not in parts:
             # As `measure` looks for them: the core's own classes, by name and module.
             parts[owner] = type(owner, (), {"__module__": "gossip_price.core.measured"})()
         setattr(parts[owner], attribute, (None,) * length)
-    machine = parts.pop("Machine")
+    machine = SimpleNamespace()
     for owner, part in parts.items():
         setattr(machine, owner.lower(), part)
-    return cast("object", machine)
+    return machine

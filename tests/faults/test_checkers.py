@@ -242,7 +242,7 @@ def test_a_planted_fault_is_found_by_its_checker(fault: str, evidence: Evidence)
 
 
 def test_lengths_come_back_as_they_were_measured() -> None:
-    lengths = {"Machine._rounds": 3, "Outbox._ids": 2, "Writing._heap": 1}
+    lengths = {"OpenRounds._rounds": 3, "Outbox._ids": 2, "Writing._heap": 1}
     assert dict(measure(make_measured(lengths))) == lengths
 
 

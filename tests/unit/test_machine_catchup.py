@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from crafted import make_heartbeat, pack
+from gossip_price.core import doorkeeper, reports
 from gossip_price.core import events as ev
-from gossip_price.core import machine as machine_module
 from gossip_price.core.events import NoteKind
 from gossip_price.core.forest import Root, Roots, decode_roots, encode_roots
 from gossip_price.core.limits import (
@@ -128,7 +128,7 @@ def test_late_signatures_reach_every_peer_and_every_journal() -> None:
 def test_a_late_signature_of_what_left_memory_is_added_to_what_the_journal_holds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(machine_module, "RECENT_MAX", 4)
+    monkeypatch.setattr(reports, "RECENT_MAX", 4)
     network = make_network(5, interval=600)
     report = network.report(7, 250_000_000_007, 0)
     past = [*make_past(network, range(144)).values(), network.entry(report, (0, 1, 2, 3))]
@@ -144,14 +144,14 @@ def test_a_late_signature_of_what_left_memory_is_added_to_what_the_journal_holds
 def test_an_old_entry_that_says_nothing_new_costs_nothing_and_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(machine_module, "RECENT_MAX", 4)
+    monkeypatch.setattr(reports, "RECENT_MAX", 4)
     network = make_network(5, interval=600)
     report = network.report(7, 250_000_000_007, 0)
     past = [*make_past(network, range(144)).values(), network.entry(report, (0, 1, 2, 3, 4))]
     world = begin_with(network, {0: past})
     world.run_until(NEXT_DAY + 2)
     checked: list[bytes] = []
-    monkeypatch.setattr(machine_module, "check_signature", lambda id_, *rest: checked.append(id_))
+    monkeypatch.setattr(doorkeeper, "check_signature", lambda id_, *rest: checked.append(id_))
     before = world.nodes[0].journal.transactions
     world.send(4, pack(network.entry(report, (0, 1, 2))))
     world.run_until(NEXT_DAY + 3)
@@ -163,7 +163,7 @@ def test_an_old_entry_that_says_nothing_new_costs_nothing_and_changes_nothing(
 def test_what_is_no_more_in_memory_is_given_from_the_journal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(machine_module, "RECENT_MAX", 4)
+    monkeypatch.setattr(reports, "RECENT_MAX", 4)
     network = make_network(4, interval=600)
     past = list(make_past(network, range(144)).values())
     world = begin_with(network, {0: past, 1: [], 2: past})

@@ -2,112 +2,52 @@
 
 The same state, event and now give the same effects. What a step decides, in the order of the
 design: observe, propose, check then sign, merge and re-emit, heal, settle, write, be seen alive.
+Each of these has a file of its own; here is which event concerns whom, and the order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import Enum
-from heapq import heappop, heappush
-from typing import Final, NamedTuple
-
-import msgspec
+from typing import Final
 
 from gossip_price.core import events as ev
+from gossip_price.core.agenda import Agenda
+from gossip_price.core.answering import Answering
+from gossip_price.core.asking import Asking
 from gossip_price.core.audit import Audit
 from gossip_price.core.backlog import Backlog
-from gossip_price.core.catchup import Catchup, End
-from gossip_price.core.checks import (
-    Action,
-    Verdict,
-    check_entry,
-    check_heartbeat,
-    check_receipt,
-    check_signature,
-    is_within_deviation,
-)
-from gossip_price.core.events import Effect, Note, NoteKind, Record
-from gossip_price.core.forest import Forest, compute_cut
+from gossip_price.core.beating import Beating
+from gossip_price.core.calendar import Calendar
+from gossip_price.core.doorkeeper import Doorkeeper
+from gossip_price.core.effects import StepEffects
+from gossip_price.core.ending import Ending
+from gossip_price.core.events import Effect
 from gossip_price.core.healing import Healing
 from gossip_price.core.hearing import MemberPresence
-from gossip_price.core.limits import (
-    ASK_DEADLINE_MS,
-    CLOCK_STEP_MS,
-    HEAL_PATIENCE_MS,
-    HEAL_SPREAD,
-    JOURNAL_AGE_S,
-    JOURNAL_RETRY_MS,
-    OBSERVE_JITTER_MS,
-    OBSERVE_MAX_MS,
-    OPEN_IDS_MAX,
-    RECENT_MAX,
-    VARIANTS_MAX,
-    WAITING_MAX,
-)
+from gossip_price.core.journal_outage import JournalOutage
+from gossip_price.core.limits import JOURNAL_AGE_S
+from gossip_price.core.listening import Listening
+from gossip_price.core.merging import Merging
+from gossip_price.core.observing import Observing
+from gossip_price.core.open_rounds import OpenRounds
 from gossip_price.core.outbox import Outbox
-from gossip_price.core.presence import Presence, compute_heartbeat_interval_ms
-from gossip_price.core.pulse import Pulse
-from gossip_price.core.questions import (
-    Want,
-    WantNodes,
-    decode_answer,
-    decode_nodes,
-    decode_question,
-    encode_answer,
-    encode_nodes,
-    encode_question,
-)
-from gossip_price.core.quorum import Tally
-from gossip_price.core.rounds import (
-    Round,
-    compute_close_ms,
-    compute_jitter_ms,
-    is_over,
-    is_too_early,
-    list_vote_keys,
-)
-from gossip_price.core.rows import LateSignature
+from gossip_price.core.presence import Presence
+from gossip_price.core.recalls import Late, Recalls, Reply
+from gossip_price.core.reports import Reports
+from gossip_price.core.speaking import Speaking
+from gossip_price.core.storing import Storing
 from gossip_price.core.testimony import Seen
-from gossip_price.core.types import Entry, Now, Report, Signature, StoredRow
-from gossip_price.core.wire import (
-    NO_STORE,
-    VERSION_CHARS_MAX,
-    Heartbeat,
-    Receipt,
-    WireError,
-    decode,
-    decode_open,
-    encode,
-    encode_open,
-)
+from gossip_price.core.types import Now
+from gossip_price.core.votes import Votes
+from gossip_price.core.voting import Voting
+from gossip_price.core.wire import encode_open
 from gossip_price.core.writing import Writing
-from gossip_price.network.document import DAY_S, PROTOCOLS_KNOWN, Document, DocumentError
+from gossip_price.network.document import PROTOCOLS_KNOWN
 from gossip_price.network.epochs import EpochChain
 
-_UNSIGNED: Final = bytes(65)
 _HOUR_MS: Final = 3_600_000
-#: How often it is looked whether more rounds are closed.
-_CLOSE_S: Final = 10
-
-
-class _Decision(Enum):
-    SIGN = "sign"
-    WAIT = "wait"
-    NEVER = "never"
-
-
-class _Late(NamedTuple):
-    """New signers of a proven id that only the journal holds whole."""
-
-    signatures: tuple[Signature, ...]
-
-
-class _Reply(NamedTuple):
-    """A peer's question, some of whose ids only the journal holds."""
-
-    token: int
-    peer: str
-    ids: tuple[bytes, ...]
+#: Most of what comes is heartbeats that tell nothing new: these leave all as it was.
+_QUIET: Final = (ev.Received, ev.PeersChanged, ev.Tick)
 
 
 class Machine:
@@ -131,63 +71,114 @@ class Machine:
         now: Now,
         protocols: frozenset[int] = PROTOCOLS_KNOWN,
     ) -> None:
-        if remembered.epoch is not None:
-            problem = chain.find_return(remembered.epoch.epoch, remembered.epoch.hash)
-            if problem is not None:
-                raise DocumentError(f"network file: {problem}")
-        self._chain = chain
-        self._protocols = protocols
-        self._in_force: Document | None = None
         self._me = me
-        # A clock set back since an earlier life must not make our heartbeats look like replays.
-        is_behind = boot_ms < remembered.highest_round * 1000
-        entered_s = remembered.highest_round + chain.get_current(remembered.highest_round).interval
-        self._boot_ms = entered_s * 1000 if is_behind else max(0, boot_ms)
-        self._started_ms = boot_ms
-        self._version = version[:VERSION_CHARS_MAX]
-        self._birth_ms = remembered.birth_ms
-        self._effects: list[Effect] = []
-
-        self._highest = remembered.highest_round
-        self._entered: int | None = None
-        self._entered_mono_ms = now.mono_ms
-        self._rounds: dict[tuple[str, int], Round] = {}
-        #: Rounds are looked at from this wall time on, and nothing at all is due before this
-        #: monotonic time; 0 when something has happened since that may have changed it.
-        self._round_due_ms = self._due_ms = 0
-        self._tallies: dict[bytes, Tally] = {}
-        self._votes: dict[str, ev.Vote] = {}
-        self._unsigned_votes: dict[bytes, ev.Vote] = {}
-        self._unsigned_words: dict[bytes, Heartbeat | Receipt] = {}
-        self._settling: list[tuple[int, bytes]] = []
-        self._settled: set[bytes] = set()
-        self._receipted: dict[bytes, bytes] = {}
-        self._recent: dict[bytes, None] = {}
-
-        self._outbox = Outbox()
-        self._presence = Presence()
-        self._healing = Healing()
-        self._forest = Forest()
-        self._catchup = Catchup(me)
-        self._closed_s = 0
-        self._recalls: dict[int, _Late | _Reply] = {}
-        self._recall_token = 0
-        #: Proven ids of closed rounds that a peer gave us: others have stored them long ago.
-        self._caught_up: set[bytes] = set()
-        self._writing = Writing(me, self.get_writers)
-        self._audit = Audit(me, self._writing, self._is_unsettled, protocols)
-        self._store_trouble = ""
-        self._sequence = 0
-        self._pulse = Pulse(now.mono_ms)
-        #: Reports that may still need signatures of others: not settled, not given up.
-        self._unsettled: set[bytes] = set()
         self._forget_ms = now.mono_ms
-        self._journal_retry_ms: int | None = None
-        self._clock_offset_ms = now.wall_ms - now.mono_ms
-        self._closing = False
-        if remembered.epoch is None or remembered.epoch.hash != chain.newest.hash:
-            self._learn_epochs(chain.documents[-1:])
-        self._restore(remembered, now)
+        self._is_leaving = False
+        effects = self._effects = StepEffects()
+        agenda = self._agenda = Agenda()
+        calendar = self._calendar = Calendar(
+            chain=chain,
+            me=me,
+            protocols=protocols,
+            remembered=remembered,
+            started_ms=boot_ms,
+            now=now,
+            effects=effects,
+            agenda=agenda,
+        )
+        rounds = self._rounds = OpenRounds(me)
+        reports = self._reports = Reports(calendar)
+        votes = self._votes = Votes(remembered.votes, calendar, effects)
+        outbox = self._outbox = Outbox()
+        presence = self._presence = Presence()
+        recalls = self._recalls = Recalls(effects)
+        healing = Healing()
+        self._journal_outage = JournalOutage(effects)
+        self._speaking = Speaking(outbox, effects)
+        self._observing = Observing(rounds, presence, effects)
+        self._beating = Beating(
+            me=me,
+            boot_ms=boot_ms,
+            version=version,
+            remembered=remembered,
+            calendar=calendar,
+            presence=presence,
+            now=now,
+        )
+        self._writing = Writing(me, self._beating.get_writers)
+        self._audit = Audit(me, self._writing, reports.is_unsettled, protocols)
+        self._merging = Merging(
+            calendar=calendar,
+            rounds=rounds,
+            reports=reports,
+            beating=self._beating,
+            outbox=outbox,
+            audit=self._audit,
+            effects=effects,
+            agenda=agenda,
+        )
+        self._ending = Ending(
+            calendar=calendar, rounds=rounds, reports=reports, votes=votes, effects=effects
+        )
+        self._voting = Voting(
+            me=me,
+            birth_ms=remembered.birth_ms,
+            calendar=calendar,
+            rounds=rounds,
+            reports=reports,
+            votes=votes,
+            observing=self._observing,
+            merging=self._merging,
+            journal_outage=self._journal_outage,
+            effects=effects,
+        )
+        self._storing = Storing(
+            me=me,
+            calendar=calendar,
+            reports=reports,
+            merging=self._merging,
+            writing=self._writing,
+            audit=self._audit,
+            beating=self._beating,
+            speaking=self._speaking,
+            effects=effects,
+        )
+        doorkeeper = Doorkeeper(
+            calendar=calendar,
+            rounds=rounds,
+            reports=reports,
+            merging=self._merging,
+            recalls=recalls,
+            effects=effects,
+            agenda=agenda,
+        )
+        self._asking = Asking(
+            me=me,
+            calendar=calendar,
+            reports=reports,
+            healing=healing,
+            doorkeeper=doorkeeper,
+            outbox=outbox,
+            effects=effects,
+            agenda=agenda,
+        )
+        self._answering = Answering(
+            reports=reports,
+            healing=healing,
+            doorkeeper=doorkeeper,
+            recalls=recalls,
+            effects=effects,
+        )
+        self._listening = Listening(
+            calendar=calendar,
+            presence=presence,
+            outbox=outbox,
+            doorkeeper=doorkeeper,
+            asking=self._asking,
+            storing=self._storing,
+            agenda=agenda,
+        )
+        self._storing.restore(remembered, now)
 
     # --- what others may ask ------------------------------------------------------------------
 
@@ -199,12 +190,12 @@ class Machine:
     @property
     def is_journal_failing(self) -> bool:
         """The journal does not take records; nothing is signed."""
-        return self._journal_retry_ms is not None
+        return self._journal_outage.is_under_way
 
     def is_drained(self) -> bool:
         """Tell whether, after Closing, all is sent and written that can be."""
         is_empty = self._outbox.deadline_ms is None and not self._writing.is_busy()
-        return self._closing and is_empty
+        return self._is_leaving and is_empty
 
     @property
     def unstored(self) -> int:
@@ -213,51 +204,24 @@ class Machine:
 
     def describe_backlog(self, now: Now) -> Backlog:
         """Tell what waits for signers or the database, and how long already."""
-        proven_ms = [
-            tally.proven_ms
-            for id_ in self._unsettled
-            if (tally := self._tallies.get(id_)) is not None and tally.proven_ms is not None
-        ]
-        waiting = self._writing.describe_waiting()
-        oldest_ms = waiting.oldest_signed_ms
-        return Backlog(
-            unsettled=len(proven_ms),
-            unsettled_age_ms=now.mono_ms - min(proven_ms, default=now.mono_ms),
-            unstored=waiting.count,
-            # The wall clock may have been set back since.
-            unstored_age_ms=0 if oldest_ms is None else max(0, now.wall_ms - oldest_ms),
-            stored_rounds=dict(self._writing.stored_rounds),
-        )
+        return self._storing.describe_backlog(now)
 
     def count_reports(self) -> int:
         """Return how many reports are in memory, proven or not."""
-        return len(self._tallies)
+        return len(self._reports)
 
     def find_settled(self, id_: bytes) -> ev.ProvenRecord | None:
         """Return a settled price that is in memory: all that wait to be stored, and the newest."""
-        tally = self._tallies.get(id_)
-        if tally is None or id_ not in self._settled:
-            return None
-        entry, signed_ms = tally.to_entry(), tally.last_signed_wall_ms
-        return ev.ProvenRecord(id_, entry, signed_ms, *tally.observed)
+        return self._reports.find_settled(id_)
 
     def get_writers(self, store: bytes, mono_ms: int) -> list[bytes]:
         """Return the addresses of the members whose heartbeats, still fresh, name this store."""
-        document = self._chain.get_current((mono_ms + self._clock_offset_ms) // 1000)
-        return self._presence.get_writers(document, store, mono_ms)
+        return self._beating.get_writers(store, mono_ms)
 
     def describe_presence(self, now: Now) -> tuple[MemberPresence, ...]:
         """Return who is there and who says it hears whom: the members of the epoch in force."""
-        me = MemberPresence(
-            self._me,
-            received=now,
-            boot=self._boot_ms,
-            sequence=self._sequence,
-            version=self._version,
-            store=self._writing.store,
-            clock_ms=now.wall_ms,
-        )
-        return self._presence.describe(self._chain.get_current(now.wall_ms // 1000), me)
+        me = self._beating.describe(self._writing.store, now)
+        return self._presence.describe(self._calendar.get_current(now), me)
 
     @property
     def presence_changes(self) -> int:
@@ -270,67 +234,62 @@ class Machine:
 
     def find_clock_problem(self, now: Now) -> str | None:
         """Say what is wrong with the clock: it is behind a round that was entered before."""
-        behind_s = self._highest - now.wall_ms // 1000
-        if behind_s <= self._chain.get_current(self._highest).skew:
-            return None
-        return (
-            f"the clock is {behind_s} s behind the highest round this journal has seen; "
-            f"nothing is signed until it is past it"
-        )
+        return self._calendar.find_clock_problem(now)
 
     def find_protocol_problem(self, now: Now) -> str | None:
         """Say that the epoch in force follows rules that we do not know."""
-        document = self._chain.get_current(now.wall_ms // 1000)
-        if document.protocol in self._protocols:
-            return None
-        known = ", ".join(str(protocol) for protocol in sorted(self._protocols))
-        return (
-            f"epoch {document.epoch} has protocol {document.protocol}, this version knows {known};"
-            " nothing is signed in it; remedy: a newer version of gossip-price"
-        )
+        return self._calendar.find_protocol_problem(now)
 
     def get_deadline_ms(self, now: Now) -> int:
         """Return the monotonic time at which a Tick is due, if nothing happens before."""
-        if not self._due_ms:
-            self._due_ms = self._compute_due_ms(now)
-        return self._due_ms
+        if not self._agenda.due_ms:
+            self._agenda.due_ms = self._compute_due_ms(now)
+        return self._agenda.due_ms
 
     def _compute_due_ms(self, now: Now) -> int:
         offset = now.wall_ms - now.mono_ms
-        deadlines = (
-            self._pulse.get_deadline_ms(is_settled=not self._unsettled),
-            self._round_due_ms - offset,
+        deadlines = [
+            self._beating.get_deadline_ms(is_settled=self._reports.is_all_settled()),
+            self._agenda.round_due_ms - offset,
             self._outbox.deadline_ms,
             self._writing.get_deadline_ms(),
             self._audit.get_deadline_ms(is_free=self._may_audit(now)),
-            None if self._closing else self._healing.get_deadline_ms(),
-            None if self._closing else self._catchup.get_deadline_ms(),
-            self._settling[0][0] if self._settling and not self._closing else None,
-            self._journal_retry_ms,
-        )
-        return min(deadline for deadline in deadlines if deadline is not None)
+            self._journal_outage.retry_ms,
+        ]
+        if not self._is_leaving:
+            deadlines += (*self._asking.list_deadlines_ms(), self._merging.get_deadline_ms())
+        return min([deadline for deadline in deadlines if deadline is not None])
 
     # --- the step -----------------------------------------------------------------------------
 
-    def step(self, event: ev.Event, now: Now) -> list[Effect]:  # noqa: PLR0912  # a table of events
+    def step(self, event: ev.Event, now: Now) -> list[Effect]:
         """Advance by one event; return what shall be done."""
-        self._process_clock(now)
-        # Most of what comes is heartbeats that tell nothing new: these leave all as it was.
-        if not isinstance(event, ev.Received | ev.PeersChanged | ev.Tick):
-            self._round_due_ms = self._due_ms = 0
+        self._calendar.process_clock(now)
+        if not isinstance(event, _QUIET):
+            self._agenda.look_at_rounds()
+        self._process(event, now)
+        if now.mono_ms >= self._agenda.due_ms:
+            self._agenda.look_again()
+            self._advance(now)
+        return self._effects.take()
+
+    def _process(self, event: ev.Event, now: Now) -> None:  # noqa: PLR0912  # a table of events
         match event:
+            case ev.Tick():
+                pass
             case ev.Received():
-                self._process_message(event, now)
+                self._listening.process_message(event, now)
             case ev.Signed():
-                self._process_signed(event, now)
+                self._speaking.process_signed(event, now.mono_ms)
+                self._voting.process_signed(event, now)
             case ev.Observed():
-                self._process_observation(event)
+                self._observing.process_observation(event)
             case ev.NotObserved():
-                self._process_no_observation(event)
+                self._observing.process_no_observation(event)
             case ev.Stored():
-                self._process_stored(event, now)
+                self._storing.process_stored(event, now)
             case ev.StoreRefused():
-                self._process_refused(event, now)
+                self._storing.process_refused(event, now)
             case (
                 ev.RangeRecalled()
                 | ev.RowsRead()
@@ -338,1085 +297,117 @@ class Machine:
                 | ev.SignaturesAdded()
                 | ev.AuditFailed()
             ):
-                self._effects += self._audit.process(event, self._chain, now)
+                self._effects.extend(self._audit.process(event, self._calendar.chain, now))
             case ev.StoreUp():
-                self._process_store_up(event, now)
+                self._storing.process_up(event, now)
             case ev.StoreDown():
-                self._process_store_down(event, now)
+                self._storing.process_down(event, now)
             case ev.JournalFailed():
-                self._process_journal_failed(event, now)
+                self._journal_outage.process_failed(event.reason, now.mono_ms)
+                self._speaking.forget_unsigned()
             case ev.JournalRecovered():
                 self._process_journal_recovered(now)
             case ev.Asked():
-                self._process_question(event, now)
+                self._answering.process_question(event, now)
             case ev.Answered():
-                self._process_answer(event, now)
+                self._asking.process_answer(event, now)
             case ev.AskFailed():
-                self._process_ask_failed(event, now)
+                self._asking.process_failed(event, now)
             case ev.Recalled():
                 self._process_recalled(event, now)
             case ev.PeersChanged():
                 self._presence.process_peers(event.peers)
             case ev.NetworkChanged():
-                self._process_network(event)
+                start = self._calendar.process_network(event.chain)
+                if start is not None:
+                    self._ending.rebind_from(start)
             case ev.Closing():
-                self._closing = True
+                self._is_leaving = True
+                self._beating.leave()
+                self._voting.leave()
                 self._writing.hurry(now.mono_ms)
-            case ev.Tick():
-                pass
-        if now.mono_ms >= self._due_ms:
-            self._due_ms = 0
-            self._advance(now)
-        effects, self._effects = self._effects, []
-        return effects
+
+    def _process_journal_recovered(self, now: Now) -> None:
+        """Write again what the journal missed, and sign what we had bound ourselves to."""
+        self._journal_outage.process_recovered()
+        self._calendar.remember()
+        self._merging.remember_all_proven()
+        self._voting.sign_again(now)
+
+    def _process_recalled(self, event: ev.Recalled, now: Now) -> None:
+        """The journal has given what it holds of ids that are no more in memory."""
+        match self._recalls.take(event.token):
+            case Reply() as reply:
+                self._answering.answer(reply, event.records)
+            case Late(signatures):
+                self._merging.merge_late(event.records, signatures, now)
 
     def _advance(self, now: Now) -> None:
         """Do whatever is due."""
-        if now.wall_ms >= self._round_due_ms:
+        if now.wall_ms >= self._agenda.round_due_ms:
             self._look_at_rounds(now)
-        self._heal(now)
-        self._catch_up(now)
-        self._settle(now)
-        self._write(now)
-        self._effects += self._audit.advance(now, is_free=self._may_audit(now))
+        if not self._is_leaving:
+            self._asking.ask(now)
+            # On the way out nothing settles: the others write it, or our next life does.
+            self._storing.settle(now)
+        self._storing.write(now)
+        self._effects.extend(self._audit.advance(now, is_free=self._may_audit(now)))
         self._beat(now)
-        if self._journal_retry_ms is not None and now.mono_ms >= self._journal_retry_ms:
+        if self._journal_outage.take_retry(now.mono_ms):
             # Any record does: the engine says JournalRecovered when one was taken.
-            self._journal_retry_ms = now.mono_ms + JOURNAL_RETRY_MS
-            self._remember(ev.RoundRecord(self._highest))
-        if self._closing:
+            self._calendar.remember_round()
+        if self._is_leaving:
             self._outbox.hurry(now.mono_ms)
-        if self._outbox.deadline_ms is not None and now.mono_ms >= self._outbox.deadline_ms:
-            self._publish(now)
+        self._speaking.publish(self._reports.get_entry, now)
 
     def _look_at_rounds(self, now: Now) -> None:
-        self._enter_round(now)
-        for round_ in list(self._rounds.values()):
-            self._observe(round_, now)
-            self._propose(round_, now)
-            self._decide_undecided(round_, now)
-            self._close(round_, now)
-        self._round_due_ms = self._compute_round_due_ms(now)
+        entered = self._calendar.enter_round(now)
+        if entered is not None:
+            if self._calendar.knows_rules(entered.document):
+                self._rounds.enter(entered)
+            if now.mono_ms >= self._forget_ms:
+                self._forget(now)
+        for round_ in self._rounds.list_all():
+            self._observing.observe(round_, now)
+            self._voting.propose(round_, now)
+            self._voting.decide_undecided(round_, now)
+            self._ending.close(round_, now)
+        next_ms = self._calendar.compute_next_round_ms(now)
+        self._agenda.round_due_ms = self._rounds.compute_due_ms(next_ms, now)
 
-    # --- time ---------------------------------------------------------------------------------
+    def _may_audit(self, now: Now) -> bool:
+        """No read while a write is under way, while the journal fails, or on the way out."""
+        if self._is_leaving or self._journal_outage.retry_ms is not None:
+            return False
+        return self._writing.is_idle and self._calendar.may_write(now)
 
-    def _process_clock(self, now: Now) -> None:
-        offset = now.wall_ms - now.mono_ms
-        moved = offset - self._clock_offset_ms
-        if not moved:
-            return
-        if abs(moved) >= CLOCK_STEP_MS:
-            self._note(NoteKind.CLOCK_STEPPED, ms=moved)
-            self._round_due_ms = 0
-        self._clock_offset_ms = offset
-        self._due_ms = 0  # rounds go by the wall clock
-
-    def _enter_round(self, now: Now) -> None:
-        """Enter the round that our clock is in, unless a clock step brought us back."""
-        wall_s = now.wall_ms // 1000
-        document = self._chain.get_in_force(wall_s)
+    def _beat(self, now: Now) -> None:
+        document = self._beating.begin(now, is_settled=self._reports.is_all_settled())
         if document is None:
             return
-        start = document.get_round(wall_s)
-        # Of the interval of now: the highest round may be one of a shorter interval before.
-        if start + document.interval <= self._highest or start == self._entered:
-            return
-        if start > self._highest:
-            self._highest = start
-            self._remember(ev.RoundRecord(start))
-        is_boot_round = self._entered is None and start * 1000 < self._started_ms
-        self._entered = start
-        self._entered_mono_ms = now.mono_ms
-        if document is not self._in_force:
-            self._in_force = document
-            self._note(NoteKind.EPOCH_ENTERED, round=start, id=document.hash, count=document.epoch)
-        is_member = self._me in document.index_by_address
-        for terms in document.pairs if document.protocol in self._protocols else ():
-            round_ = self._get_round(document, terms.pair, start)
-            jitter = compute_jitter_ms(
-                self._me, start, min(OBSERVE_JITTER_MS, document.interval * 50)
-            )
-            round_.observe_wall_ms = start * 1000 + jitter if is_member else None
-            # In the round of our start we may have missed what was proposed: others lead.
-            round_.may_propose = round_.is_expected = is_member and not is_boot_round
-        if now.mono_ms >= self._forget_ms:
-            self._forget(wall_s, now)
+        self._reports.close_rounds(now)
+        heartbeat = self._beating.make_heartbeat(
+            document,
+            self._writing.store,
+            encode_open((tally.id, tally.signer_bits) for tally in self._merging.list_open()),
+            self._reports.forest.encode_roots(),
+            now,
+        )
+        self._speaking.say(heartbeat, self._calendar.chain.separator)
 
-    def _forget(self, wall_s: int, now: Now) -> None:
+    def _forget(self, now: Now) -> None:
+        """Drop, once an hour, what has served its time: old votes, and who is on no roster."""
+        wall_s = now.wall_ms // 1000
         self._forget_ms = now.mono_ms + _HOUR_MS
-        self._remember(ev.Forget(wall_s - JOURNAL_AGE_S))
-        oldest = self._highest - 10 * max(document.interval for document in self._chain.documents)
-        self._votes = {
-            key: vote for key, vote in self._votes.items() if vote.report.round >= oldest
-        }
-        live = self._chain.list_live(wall_s)
+        self._effects.remember(ev.Forget(wall_s - JOURNAL_AGE_S))
+        chain = self._calendar.chain
+        interval_max = max(document.interval for document in chain.documents)
+        self._votes.forget_before(self._calendar.highest - 10 * interval_max)
+        live = chain.list_live(wall_s)
         self._presence.forget_all_but(
             frozenset(address for document in live for address in document.addresses),
             frozenset(terms.pair for document in live for terms in document.pairs),
         )
-        peers = frozenset(member.peer_id for document in live for member in document.members)
-        self._healing.forget_all_but(peers)
-        self._catchup.forget_all_but(peers)
-
-    def _get_round(self, document: Document, pair: str, start: int) -> Round:
-        round_ = self._rounds.get((pair, start))
-        if round_ is None:
-            round_ = self._rounds[pair, start] = Round(document, pair, start)
-        return round_
-
-    def _compute_round_due_ms(self, now: Now) -> int:
-        """Return the wall time at which a round needs a look, whatever happens before."""
-        document = self._chain.get_in_force(now.wall_ms // 1000)
-        if document is None:
-            return self._chain.documents[0].start * 1000
-        start = document.get_round(now.wall_ms // 1000)
-        deadline = (start + document.interval) * 1000
-        dues = (round_.compute_due_ms(self._me, now) for round_ in self._rounds.values())
-        return min(deadline, min(dues, default=deadline))
-
-    # --- epochs -------------------------------------------------------------------------------
-
-    def _learn_epochs(self, documents: Iterable[Document]) -> None:
-        """Take note of new epochs, the newest last: no later life of ours may know less."""
-        for document in documents:
-            fields = {"round": document.start, "id": document.hash, "count": document.epoch}
-            self._note(NoteKind.EPOCH_KNOWN, **fields)
-            if document.protocol not in self._protocols:
-                reason = f"protocol {document.protocol}"
-                self._note(NoteKind.PROTOCOL_UNKNOWN, reason=reason, **fields)
-        newest = self._chain.newest
-        self._remember(ev.EpochRecord(newest.epoch, newest.hash))
-
-    def _process_network(self, event: ev.NetworkChanged) -> None:
-        """Take up the epochs that the network file names now, if they go on where ours end."""
-        problem = event.chain.find_break(self._chain)
-        if problem is not None:
-            self._note(NoteKind.EPOCH_REFUSED, reason="not_ours", detail=problem)
-            return
-        before = self._chain
-        news = event.chain.documents[len(before.documents) :]
-        if not news:
-            return
-        self._chain = EpochChain((*before.documents, *news))
-        self._learn_epochs(news)
-        if self._entered is not None and self._entered >= news[0].start:
-            self._entered = None  # we are late: it is entered again, by its own epoch
-        for round_ in list(self._rounds.values()):
-            if round_.start >= news[0].start:
-                self._rebind(round_)
-
-    def _rebind(self, round_: Round) -> None:
-        """Give up a round that we began under an epoch not in force for it; see it as it is.
-
-        What is proven is kept, votes bind us as before, and what we saw is still what we saw.
-        """
-        self._give_up(round_)
-        document = self._chain.get_in_force(round_.start)
-        if document is None or document.protocol not in self._protocols:
-            return
-        terms = document.terms_by_pair.get(round_.pair)
-        if terms != round_.document.terms_by_pair[round_.pair]:
-            return
-        seen = round_.observation
-        if document.get_round(seen.observed_at if seen else round_.start) == round_.start:
-            anew = self._get_round(document, round_.pair, round_.start)
-            anew.observation, anew.fetching, anew.fetches = seen, round_.fetching, round_.fetches
-
-    # --- observe ------------------------------------------------------------------------------
-
-    def _observe(self, round_: Round, now: Now) -> None:
-        """Fetch once at the round's start, so that members compare prices of one moment."""
-        if round_.observe_wall_ms is None or round_.fetches or now.wall_ms < round_.observe_wall_ms:
-            return
-        self._fetch(round_)
-
-    def _fetch(self, round_: Round) -> None:
-        document = round_.document
-        round_.fetching = True
-        round_.fetches += 1
-        deadline_ms = min(OBSERVE_MAX_MS, document.interval * 500)
-        terms = document.terms_by_pair[round_.pair]
-        self._effects.append(ev.Fetch(terms, round_.start, deadline_ms))
-
-    def _process_observation(self, event: ev.Observed) -> None:
-        observation = event.observation
-        round_ = self._rounds.get((observation.pair, event.round))
-        if round_ is None:
-            return
-        round_.fetching = False
-        if round_.document.get_round(observation.observed_at) != event.round:
-            # It took until the next round: a price of another moment.
-            self._process_no_observation(ev.NotObserved(round_.pair, round_.start, "late"))
-            return
-        terms = round_.document.terms_by_pair[round_.pair]
-        if not terms.min_price <= observation.price <= terms.max_price:
-            # Everybody would reject our report, and hold it against us.
-            self._process_no_observation(ev.NotObserved(round_.pair, round_.start, "price_range"))
-            return
-        round_.observation = observation
-        self._presence.process_observation(Seen(round_.pair, round_.start, observation.price))
-        self._note(
-            NoteKind.OBSERVED,
-            pair=round_.pair,
-            round=round_.start,
-            price=observation.price,
-            decimals=terms.decimals,
-            count=len(observation.sources),
+        self._asking.forget_all_but(
+            frozenset(member.peer_id for document in live for member in document.members)
         )
-
-    def _process_no_observation(self, event: ev.NotObserved) -> None:
-        round_ = self._rounds.get((event.pair, event.round))
-        if round_ is not None:
-            round_.fetching = False
-        self._note(NoteKind.NOT_OBSERVED, pair=event.pair, round=event.round, reason=event.reason)
-
-    # --- propose ------------------------------------------------------------------------------
-
-    def _propose(self, round_: Round, now: Now) -> None:
-        """Propose our observation when our rank's time has come and we have signed nothing."""
-        observation = round_.observation
-        if not round_.may_propose or observation is None:
-            return
-        if now.wall_ms < round_.get_rank_time_ms(self._me):
-            return
-        round_.may_propose = False
-        document = round_.document
-        if self._find_votes(round_, self._me) or self._find_signing_obstacle(round_, now):
-            return
-        report = Report(
-            document.hash,
-            round_.pair,
-            round_.start,
-            observation.price,
-            document.terms_by_pair[round_.pair].decimals,
-            observation.observed_at,
-            self._me,
-        )
-        id_ = report.compute_id(document.separator)
-        self._add_tally(round_, Tally(id_, report, document), now)
-        self._vote(round_, id_, report)
-
-    def _find_votes(self, round_: Round, proposer: bytes) -> list[ev.Vote]:
-        """Return what binds us already where we are to vote for a report of `proposer`."""
-        given = (round_.document, self._chain, round_.pair, round_.start, proposer)
-        return [self._votes[key] for key in list_vote_keys(*given) if key in self._votes]
-
-    def _find_signing_obstacle(self, round_: Round, now: Now) -> str | None:
-        """Say why we may sign nothing at all of this round now; None if we may."""
-        document, start = round_.document, round_.start
-        if self._closing:
-            return "closing"
-        if self._me not in document.index_by_address:
-            return "listener"
-        if is_too_early(document, start, now):
-            return "early"
-        if is_over(document, start, now) or self._is_closed(round_, now):
-            return "closed_round"
-        # An empty journal does not know what an earlier life has signed in rounds before this.
-        if start * 1000 < self._birth_ms + document.skew * 1000:
-            return "newborn"
-        if self.is_journal_failing:
-            return "journal"
-        return None
-
-    def _is_closed(self, round_: Round, now: Now) -> bool:
-        """Tell whether our clock has left the round, counted on the clock that never steps."""
-        if round_.start + round_.document.interval > self._highest:
-            return False
-        if self._entered is None or round_.start < self._highest - round_.document.interval:
-            return True
-        return now.mono_ms - self._entered_mono_ms > round_.document.skew * 1000
-
-    def _vote(self, round_: Round, id_: bytes, report: Report) -> None:
-        """Bind ourselves to this report; the engine journals the vote before it signs."""
-        given = (round_.document, self._chain, round_.pair, round_.start, report.proposer)
-        key = list_vote_keys(*given)[0]
-        vote = self._votes[key] = ev.Vote(key, id_, report)
-        self._unsigned_votes[id_] = vote
-        self._remember(vote)
-        self._effects.append(ev.Sign(id_))
-
-    def _process_signed(self, event: ev.Signed, now: Now) -> None:
-        word = self._unsigned_words.pop(event.digest, None)
-        if isinstance(word, Heartbeat):
-            self._outbox.add_heartbeat(
-                msgspec.structs.replace(word, signature=event.signature), now.mono_ms
-            )
-        elif isinstance(word, Receipt):
-            self._outbox.add_receipt(
-                msgspec.structs.replace(word, signature=event.signature), now.mono_ms
-            )
-        if self._unsigned_votes.pop(event.digest, None) is None:
-            return
-        tally = self._tallies.get(event.digest)
-        if tally is None:
-            return
-        own = tally.report.proposer == self._me
-        self._note_tally(NoteKind.PROPOSED if own else NoteKind.SIGNED, tally, member=self._me)
-        self._merge(tally, tally.document.index_by_address[self._me], event.signature, now)
-        # Nothing is passed on that its proposer has not signed.
-        self._outbox.add_entry(tally.id, now.mono_ms)
-
-    # --- check, then sign ---------------------------------------------------------------------
-
-    def _decide_undecided(self, round_: Round, now: Now) -> None:
-        # Lower ranks first, whichever came first: fewer votes split.
-        waiting = [round_.tallies[id_] for id_ in round_.undecided]
-        for tally in sorted(waiting, key=lambda other: round_.order.index(other.report.proposer)):
-            id_ = tally.id
-            decision, reason = self._decide(round_, tally, now)
-            if decision is _Decision.WAIT:
-                continue
-            del round_.undecided[id_]
-            if decision is _Decision.SIGN:
-                self._vote(round_, id_, tally.report)
-            elif reason not in ("signed", "listener"):
-                self._note_tally(NoteKind.WITHHELD, tally, reason=reason)
-
-    def _decide(self, round_: Round, tally: Tally, now: Now) -> tuple[_Decision, str]:
-        """Decide whether to sign a report that the doorkeeper let in."""
-        report = tally.report
-        own_index = round_.document.index_by_address.get(self._me)
-        if own_index in tally.signatures or tally.id in self._unsigned_votes:
-            return _Decision.NEVER, "signed"
-        votes = self._find_votes(round_, report.proposer)
-        # One report for each key, ever; signing the same one again is the same signature.
-        if any(vote.id != tally.id for vote in votes):
-            return _Decision.NEVER, "voted"
-        obstacle = self._find_signing_obstacle(round_, now)
-        if obstacle == "closed_round" and round_.fetches and round_.observation is None:
-            return _Decision.NEVER, "no_observation"
-        if obstacle is not None:
-            waits = obstacle in ("early", "journal")
-            return (_Decision.WAIT if waits else _Decision.NEVER), obstacle
-        if votes:
-            return _Decision.SIGN, ""
-        # By our own clock: who proposes before its turn gains nothing, who is late loses nothing.
-        if now.wall_ms < round_.get_rank_time_ms(report.proposer):
-            return _Decision.WAIT, "rank"
-        observation = round_.observation
-        if observation is not None and is_within_deviation(
-            report.price, observation.price, round_.document.max_deviation
-        ):
-            return _Decision.SIGN, ""
-        # Prices move, sources stumble: look once more before saying no.
-        if round_.fetches == 1 and not round_.fetching:
-            self._fetch(round_)
-        if observation is None:
-            return _Decision.WAIT, "no_observation"
-        return (_Decision.WAIT if round_.fetching else _Decision.NEVER), "deviation"
-
-    # --- merge and re-emit --------------------------------------------------------------------
-
-    def _process_message(self, event: ev.Received, now: Now) -> None:
-        self._outbox.count_message(now.mono_ms)
-        speaker = self._chain.find_peer_address(event.author, now.wall_ms // 1000)
-        if speaker is not None:
-            self._presence.count_message(speaker)
-        try:
-            envelope = decode(event.data)
-        except WireError as error:
-            action = Action.IGNORE if error.reason == "version" else Action.REJECT
-            self._process_verdict(Verdict(action, error.reason), event.author)
-            return
-        for entry in envelope.entries:
-            verdict = self._process_entry(entry, now)
-            if not self._process_verdict(verdict, event.author, entry.report):
-                return
-        for heartbeat in envelope.heartbeats:
-            verdict = check_heartbeat(heartbeat, self._chain, event.author, now)
-            if verdict.action is Action.ACCEPT:
-                self._process_heartbeat(heartbeat, event.author, now)
-            if not self._process_verdict(verdict, event.author):
-                return
-        for receipt in envelope.receipts:
-            verdict = check_receipt(receipt, self._chain, event.author, now)
-            if verdict.action is Action.ACCEPT:
-                self._due_ms = 0
-                self._process_receipt(receipt, now)
-            if not self._process_verdict(verdict, event.author):
-                return
-
-    def _process_heartbeat(self, heartbeat: Heartbeat, author: str, now: Now) -> None:
-        document = self._chain.find(heartbeat.epoch)
-        if document is None or not self._presence.process_heartbeat(heartbeat, document, now):
-            return
-        self._process_open(heartbeat, author, now)
-        self._close_forest(now)
-        if self._catchup.process_roots(author, heartbeat.roots, self._forest, now.mono_ms):
-            self._due_ms = 0
-
-    def _process_verdict(self, verdict: Verdict, author: str, report: Report | None = None) -> bool:
-        """Tell of what was not accepted; cut off who cannot have sent it in good faith.
-
-        Return False after a rejection: what else a liar put into the message is not worth the
-        curve operations.
-        """
-        if verdict.action is Action.ACCEPT:
-            return True
-        rejected = verdict.action is Action.REJECT
-        self._note(
-            NoteKind.REJECTED if rejected else NoteKind.IGNORED,
-            pair=report.pair if report else "",
-            round=report.round if report else 0,
-            reason=verdict.reason,
-            author=author,
-        )
-        if rejected:
-            self._effects.append(ev.Penalize(author, verdict.reason))
-        return not rejected
-
-    def _process_entry(self, entry: Entry, now: Now) -> Verdict:
-        report = entry.report
-        document = self._chain.find(report.epoch)
-        # [ignore] what its signatures stand for is told by rules that we do not know
-        if document is not None and document.protocol not in self._protocols:
-            return Verdict(Action.IGNORE, "unknown_protocol")
-        verdict = check_entry(entry, document, self._chain, now)
-        if verdict.action is not Action.ACCEPT or document is None:
-            return verdict
-        id_ = report.compute_id(document.separator)
-        tally = self._tallies.get(id_)
-        known = tally.signer_bits if tally is not None else self._forest.get_bits(id_)
-        unseen = [signature for signature in entry.signatures if not known >> signature.member & 1]
-        if not known and len(unseen) < document.minimum_signers:
-            variants = [
-                other
-                for other in self._get_round(document, report.pair, report.round).tallies.values()
-                if other.report.proposer == report.proposer
-            ]
-            # [ignore] a flood of reports by one proposer for one round
-            if len(variants) >= VARIANTS_MAX:
-                return Verdict(Action.IGNORE, "too_many_variants")
-        # Curve operations last, and only for signers that we have not seen.
-        for signature in unseen:
-            verdict = check_signature(id_, signature, document)
-            if verdict.action is not Action.ACCEPT:
-                return verdict
-        if tally is None and known:
-            # Proven long ago, and in the journal alone: what is known there must not be lost.
-            if unseen:
-                self._recall((id_,), _Late(tuple(unseen)))
-            return verdict
-        if tally is None:
-            tally = Tally(id_, report, document)
-            self._take_in(tally, now)
-        for signature in unseen:
-            self._merge(tally, signature.member, signature.signature, now)
-        round_ = self._rounds.get((report.pair, report.round))
-        # One more signer changes nothing of a round in which all is decided.
-        if round_ is not None and round_.undecided:
-            self._round_due_ms = self._due_ms = 0
-        return verdict
-
-    def _take_in(self, tally: Tally, now: Now) -> None:
-        """Keep what the doorkeeper let in, where it belongs."""
-        self._round_due_ms = self._due_ms = 0
-        document, report = tally.document, tally.report
-        is_past = now.wall_ms >= compute_close_ms(document, report.round)
-        if is_past and (report.pair, report.round) not in self._rounds:
-            # Proven, of a round that was given up long ago: nothing of it is signed or awaited.
-            self._tallies[tally.id] = tally
-        elif self._chain.get_in_force(report.round) is document:
-            self._add_tally(self._get_round(document, report.pair, report.round), tally, now)
-        else:
-            self._add_foreign(tally, now)
-
-    def _add_tally(self, round_: Round, tally: Tally, now: Now) -> None:
-        proposer = tally.report.proposer
-        if any(other.report.proposer == proposer for other in round_.tallies.values()):
-            self._note_tally(NoteKind.EQUIVOCATION, tally, member=proposer)
-        self._tallies[tally.id] = round_.tallies[tally.id] = tally
-        round_.undecided[tally.id] = None
-        self._await_settling(tally, now)
-
-    def _await_settling(self, tally: Tally, now: Now) -> None:
-        self._presence.process_price()
-        if not self._unsettled:
-            members = len(self._chain.get_current(now.wall_ms // 1000).members)
-            self._pulse.process_price(self._me, self._sequence, members, now.mono_ms)
-        self._unsettled.add(tally.id)
-
-    def _add_foreign(self, tally: Tally, now: Now) -> None:
-        """Keep what laggards have proven under the epoch before: nothing else of it will come."""
-        self._tallies[tally.id] = tally
-        self._await_settling(tally, now)
-        round_ = self._rounds.get((tally.report.pair, tally.report.round))
-        if round_ is not None:
-            round_.is_expected = False  # it has its price, if by another epoch
-
-    def _merge(self, tally: Tally, member: int, signature: bytes, now: Now) -> None:
-        was_proven = tally.is_proven
-        if not tally.merge(member, signature, now):
-            return
-        self._note_tally(NoteKind.COSIGNED, tally, member=tally.document.addresses[member])
-        if not tally.is_proven:
-            return
-        self._forest.add(tally.id, tally.report.round, tally.signer_bits)
-        if not was_proven:
-            is_live = (tally.report.pair, tally.report.round) in self._rounds
-            elapsed_ms = now.wall_ms - tally.report.round * 1000 if is_live else 0
-            self._note_tally(NoteKind.PROVEN, tally, ms=max(0, elapsed_ms))
-        if tally.id in self._settled:
-            # The row stays as it was at settlement; the late signature is kept beside it.
-            self._due_ms = 0
-            self._remember_proven(tally)
-            late = LateSignature(tally.id, tally.document.addresses[member], signature)
-            if self._may_write(now):
-                self._audit.add_late(late, tally.report.round, now.mono_ms)
-            return
-        if not was_proven:
-            self._remember_proven(tally)
-        settles_ms = tally.settles_ms
-        if settles_ms is not None:
-            heappush(self._settling, (settles_ms, tally.id))
-            self._due_ms = min(self._due_ms, settles_ms)
-
-    def _close(self, round_: Round, now: Now) -> None:
-        """Give up what was not proven; tell why, once."""
-        if now.wall_ms < round_.close_ms:
-            return
-        unproven = self._give_up(round_)
-        if round_.is_expected and len(unproven) == len(round_.tallies):
-            best = max((len(tally.signatures) for tally in unproven), default=0)
-            reason = "split" if len(unproven) > 1 else "short" if unproven else "no_proposal"
-            self._note(
-                NoteKind.ROUND_LOST,
-                pair=round_.pair,
-                round=round_.start,
-                count=best,
-                needed=round_.document.minimum_signers,
-                reason=reason,
-            )
-
-    def _give_up(self, round_: Round) -> list[Tally]:
-        """Forget a round but for what is proven; return what is not."""
-        del self._rounds[round_.pair, round_.start]
-        unproven = [tally for tally in round_.tallies.values() if not tally.is_proven]
-        for tally in round_.tallies.values():
-            self._unsigned_votes.pop(tally.id, None)
-        for tally in unproven:
-            del self._tallies[tally.id]
-            self._receipted.pop(tally.id, None)
-            self._unsettled.discard(tally.id)
-        return unproven
-
-    # --- heal ---------------------------------------------------------------------------------
-
-    def _list_open(self) -> list[Tally]:
-        """Return what others may heal from us, newest first: of open rounds, and not settled yet.
-
-        When it is more than a heartbeat takes, each names the next window of it.
-        """
-        tallies = {id_: tally for round_ in self._rounds.values()
-                   for id_, tally in round_.tallies.items()}  # fmt: skip
-        for _, id_ in self._settling:
-            is_old = id_ in self._settled or id_ in self._caught_up  # the trees tell of these
-            if not is_old and id_ in self._tallies:
-                tallies[id_] = self._tallies[id_]
-        open_ = [tally for tally in tallies.values() if tally.is_open]
-        open_.sort(key=lambda tally: (-tally.report.round, tally.id))
-        if len(open_) > OPEN_IDS_MAX:
-            first = self._sequence * OPEN_IDS_MAX % len(open_)
-            open_ = (open_[first:] + open_[:first])[:OPEN_IDS_MAX]
-        return open_
-
-    def _find_missing(self, id_: bytes, bits: int) -> int:
-        """Return which of these signers we lack; all, of a report that we do not know."""
-        tally = self._tallies.get(id_)
-        return bits & ~self._forest.get_bits(id_) if tally is None else tally.find_missing(bits)
-
-    def _process_open(self, heartbeat: Heartbeat, author: str, now: Now) -> None:
-        """Somebody names what it has: note what we lack, to be asked for if gossip is no quicker.
-
-        Gossip that is on its way to us may have waited for company twice.
-        """
-        claims = {
-            id_: bits
-            for id_, bits in decode_open(heartbeat.open).items()
-            if self._find_missing(id_, bits)
-        }
-        if not claims and not self._healing.has_claims(author):
-            return
-        self._due_ms = 0
-        members = self._chain.get_current(now.wall_ms // 1000).members
-        interval_ms = compute_heartbeat_interval_ms(len(members))
-        patience_ms = HEAL_PATIENCE_MS + 2 * self._outbox.compute_linger_ms(now.mono_ms)
-        patience_ms += compute_jitter_ms(
-            self._me, heartbeat.sequence, int(interval_ms * HEAL_SPREAD)
-        )
-        self._healing.process_claims(author, claims, now.mono_ms + patience_ms)
-
-    def _heal(self, now: Now) -> None:
-        """Ask for what we still lack."""
-        if self._closing:
-            return
-        while question := self._healing.take_question(
-            self._find_missing, now.mono_ms, self._catchup.is_asking
-        ):
-            peer, ids = question
-            self._effects.append(ev.Ask(peer, encode_question(Want(ids)), ASK_DEADLINE_MS))
-            self._note(NoteKind.ASKED, count=len(ids), author=peer)
-
-    # --- catch up -----------------------------------------------------------------------------
-
-    def _close_forest(self, now: Now) -> None:
-        """Let the trees take up the rounds that are closed by our clock."""
-        wall_s = max(0, now.wall_ms // 1000)
-        if wall_s // _CLOSE_S == self._closed_s // _CLOSE_S:
-            return
-        self._closed_s = wall_s
-        document = self._chain.get_in_force(wall_s)
-        if document is not None:
-            self._forest.close(compute_cut(document, wall_s), wall_s // DAY_S)
-
-    def _catch_up(self, now: Now) -> None:
-        """Ask for what our trees lack beside those of peers that have differed for long."""
-        if self._closing:
-            return
-        while taken := self._catchup.take_question(
-            self._forest, self._find_missing, self._is_healing_with, now.mono_ms
-        ):
-            if isinstance(taken, End):
-                self._note_end(taken)
-                continue
-            peer, question = taken
-            self._effects.append(ev.Ask(peer, encode_question(question), ASK_DEADLINE_MS))
-            count = len(question.ids if isinstance(question, Want) else question.nodes)
-            self._note(NoteKind.ASKED, count=count, author=peer)
-
-    def _is_healing_with(self, peer: str) -> bool:
-        return bool(self._healing.get_question(peer))
-
-    def _note_end(self, end: End | None) -> None:
-        if end is not None and end.gained:
-            self._note(NoteKind.CAUGHT_UP, round=end.day * DAY_S, count=end.gained, author=end.peer)
-
-    # --- questions and answers ----------------------------------------------------------------
-
-    def _process_question(self, event: ev.Asked, now: Now) -> None:
-        """Give what we have of what a peer asks for. The connection has proven who it is."""
-        data = b""
-        try:
-            question = decode_question(event.data)
-        except WireError as error:
-            self._process_verdict(Verdict(Action.REJECT, error.reason), event.peer)
-        else:
-            if not self._healing.may_answer(event.peer, now.mono_ms):
-                verdict = Verdict(Action.IGNORE, "too_many_questions")
-                self._process_verdict(verdict, event.peer)
-            elif isinstance(question, WantNodes):
-                tree = self._forest.get_tree(question.day)
-                nodes = [tree.find_node(*node) if tree else b"" for node in question.nodes]
-                data = encode_nodes(nodes)
-                self._note(NoteKind.ANSWERED, count=len(nodes), author=event.peer)
-            else:
-                reply = _Reply(event.token, event.peer, question.ids)
-                older = tuple(
-                    id_ for id_ in reply.ids
-                    if id_ not in self._tallies and self._forest.get_bits(id_)
-                )  # fmt: skip
-                if older:
-                    self._recall(older, reply)
-                else:
-                    self._answer(reply, {})
-                return
-        self._effects.append(ev.Answer(event.token, data))
-
-    def _answer(self, reply: _Reply, recalled: dict[bytes, ev.ProvenRecord]) -> None:
-        entries: list[Entry] = []
-        for id_ in reply.ids:
-            tally = self._tallies.get(id_)
-            if tally is not None and tally.is_open:
-                entries.append(tally.to_entry())
-            elif id_ in recalled:
-                entries.append(recalled[id_].entry)
-        self._effects.append(ev.Answer(reply.token, encode_answer(entries)))
-        self._note(NoteKind.ANSWERED, count=len(entries), author=reply.peer)
-
-    def _recall(self, ids: tuple[bytes, ...], what_for: _Late | _Reply) -> None:
-        self._recall_token += 1
-        self._recalls[self._recall_token] = what_for
-        self._effects.append(ev.Recall(self._recall_token, ids))
-
-    def _process_recalled(self, event: ev.Recalled, now: Now) -> None:
-        """The journal has given what it holds of ids that are no more in memory."""
-        what_for = self._recalls.pop(event.token, None)
-        if isinstance(what_for, _Reply):
-            self._answer(what_for, {record.id: record for record in event.records})
-        elif isinstance(what_for, _Late):
-            for record in event.records:
-                tally = self._tallies.get(record.id) or self._take_back(record, now)
-                if tally is None:
-                    continue
-                for signature in what_for.signatures:
-                    self._merge(tally, signature.member, signature.signature, now)
-
-    def _take_back(self, record: ev.ProvenRecord, now: Now) -> Tally | None:
-        """Hold in memory again, as stored, what only the journal held."""
-        document = self._chain.find(record.entry.report.epoch)
-        if document is None:
-            return None
-        tally = _make_tally(record, document, now)
-        self._tallies[tally.id] = tally
-        self._settled.add(tally.id)
-        self._finish(tally.id)
-        return tally
-
-    def _process_answer(self, event: ev.Answered, now: Now) -> None:
-        """Take what we asked for as if it had come by gossip, and hold it against who gave it.
-
-        An honest node has checked what it gives: there is nobody else to blame.
-        """
-        walked = self._catchup.get_question(event.peer)
-        wanted = self._healing.get_question(event.peer)
-        if isinstance(walked, WantNodes):
-            self._process_nodes(event, now)
-        elif walked is not None:
-            self._process_entries(event, frozenset(walked.ids), now)
-        elif wanted:  # else it was asked by an earlier life
-            self._process_entries(event, wanted, now)
-
-    def _process_nodes(self, event: ev.Answered, now: Now) -> None:
-        try:
-            nodes = decode_nodes(event.data).nodes
-        except WireError as error:
-            reason = error.reason
-        else:
-            reason = self._catchup.process_nodes(
-                event.peer, nodes, self._forest, self._find_missing, now.mono_ms
-            )
-        if reason:
-            self._process_verdict(Verdict(Action.REJECT, reason), event.peer)
-            self._fail_question(event.peer, now, is_its_own=True)
-
-    def _process_entries(self, event: ev.Answered, wanted: frozenset[bytes], now: Now) -> None:
-        walked = self._catchup.get_question(event.peer) is not None
-        given: dict[bytes, int] = {}
-        gained = 0
-        try:
-            gift = decode_answer(event.data)
-        except WireError as error:
-            self._process_verdict(Verdict(Action.REJECT, error.reason), event.peer)
-            self._fail_question(event.peer, now, is_its_own=True)
-            return
-        for entry in gift.entries:
-            id_ = entry.report.compute_id(self._chain.separator)
-            bits = sum(1 << signature.member for signature in entry.signatures)
-            is_news = bool(self._find_missing(id_, bits))
-            is_new = id_ not in self._tallies and not self._forest.get_bits(id_)
-            # [reject] what we did not ask for, or the same again
-            if id_ not in wanted or id_ in given:
-                verdict = Verdict(Action.REJECT, "unasked")
-            else:
-                verdict = self._process_entry(entry, now)
-            if not self._process_verdict(verdict, event.peer, entry.report):
-                break
-            given[id_] = bits
-            tally = self._tallies.get(id_)
-            if verdict.action is not Action.ACCEPT or not is_news:
-                continue
-            gained += 1
-            if not walked and tally is not None:
-                self._note_tally(NoteKind.HEALED, tally, author=event.peer)
-            elif is_new and tally is not None and entry.report.round < self._forest.cut:
-                self._caught_up.add(id_)
-        if walked:
-            self._note_end(self._catchup.process_entries(event.peer, gained, now.mono_ms))
-        else:
-            self._healing.process_answer(event.peer, given, now.mono_ms)
-
-    def _process_ask_failed(self, event: ev.AskFailed, now: Now) -> None:
-        if not self._is_healing_with(event.peer) and not self._catchup.get_question(event.peer):
-            return
-        self._note(NoteKind.UNANSWERED, reason=event.reason, author=event.peer)
-        # Whom we have no connection to is no worse for it.
-        self._fail_question(event.peer, now, is_its_own=event.reason != "unconnected")
-        if event.reason == "too_large":
-            self._effects.append(ev.Penalize(event.peer, event.reason))
-
-    def _fail_question(self, peer: str, now: Now, *, is_its_own: bool) -> None:
-        """Leave off asking a peer that gave no answer or a lie."""
-        if self._is_healing_with(peer):
-            self._healing.process_failure(peer, now.mono_ms, is_its_own=is_its_own)
-        else:
-            self._note_end(self._catchup.process_failure(peer, now.mono_ms, is_its_own=is_its_own))
-
-    # --- settle and store ---------------------------------------------------------------------
-
-    def _settle(self, now: Now) -> None:
-        if self._closing:
-            return  # the others write it, or our next life does
-        while self._settling and self._settling[0][0] <= now.mono_ms:
-            due_ms, id_ = heappop(self._settling)
-            tally = self._tallies.get(id_)
-            if tally is None or id_ in self._settled or tally.settles_ms != due_ms:
-                continue
-            self._settled.add(id_)
-            self._unsettled.discard(id_)
-            self._attach_observation(tally)
-            if len(tally.signatures) > tally.document.minimum_signers:
-                self._remember_proven(tally)
-            self._note_tally(NoteKind.SETTLED, tally, ms=now.mono_ms - tally.last_signer_ms)
-            vouched = self._receipted.pop(id_, None)
-            caught_up = id_ in self._caught_up
-            self._caught_up.discard(id_)
-            if not self._may_write(now, tally.document):
-                self._finish(id_)
-            elif len(self._writing) >= WAITING_MAX:
-                # It stays in the journal and is taken up at the next start.
-                self._note_tally(NoteKind.POISON, tally, reason="too_many_waiting")
-                self._finish(id_)
-            else:
-                # What a peer had of a closed round is stored most likely: only to be looked after.
-                self._writing.add(self._make_row(tally), now, vouched=vouched, trusted=caught_up)
-                if caught_up:
-                    self._remember(ev.StoredRecord(id_, confirmed=False))
-
-    def _attach_observation(self, tally: Tally) -> None:
-        """Keep with the report what we observed ourselves, which goes when the round closes."""
-        round_ = self._rounds.get((tally.report.pair, tally.report.round))
-        if round_ is not None and round_.observation is not None:
-            tally.observed = (round_.observation.sources, round_.observation.spread_bp)
-
-    def _make_row(self, tally: Tally) -> StoredRow:
-        sources, spread_bp = tally.observed
-        return StoredRow(
-            id=tally.id,
-            report=tally.report,
-            signatures=tally.get_signers(),
-            last_signed_ms=tally.last_signed_wall_ms,
-            sources=sources,
-            spread_bp=spread_bp,
-            writer=self._me,
-        )
-
-    def _may_write(self, now: Now, *documents: Document) -> bool:
-        """Only members write, of the epoch in force or of these; listeners keep what they hear.
-
-        A member that was removed since still writes what it helped to prove.
-        """
-        in_force = self._chain.get_current(now.wall_ms // 1000)
-        if self._me in in_force.index_by_address:
-            return True
-        return any(self._me in document.index_by_address for document in documents)
-
-    def _may_audit(self, now: Now) -> bool:
-        """No read while a write is under way, while the journal fails, or on the way out."""
-        is_well = not self.is_journal_failing and not self._closing
-        return is_well and self._writing.is_idle and self._may_write(now)
-
-    def _is_unsettled(self, id_: bytes) -> bool:
-        return id_ in self._tallies and id_ not in self._settled
-
-    def _write(self, now: Now) -> None:
-        rows = self._writing.take_batch(now)
-        if rows:
-            self._effects.append(ev.Write(rows))
-
-    def _process_stored(self, event: ev.Stored, now: Now) -> None:
-        inserted = set(event.inserted)
-        rows, news = self._writing.process_written(event.ids)
-        for row in rows:
-            self._remember(ev.StoredRecord(row.id, confirmed=True))
-            tally = self._tallies.get(row.id)
-            if tally is None or row.id in self._recent:
-                if row.id in inserted:
-                    self._note(NoteKind.RESTORED, id=row.id, round=row.report.round)
-                continue
-            if row.id in inserted:
-                elapsed = now.mono_ms - tally.last_signer_ms
-                self._note_tally(
-                    NoteKind.STORED, tally, member=self._me, count=len(row.signatures), ms=elapsed
-                )
-            self._finish(row.id)
-        store = self._writing.store
-        if store is not None and news:
-            receipt = Receipt(self._me, store, max(0, now.wall_ms), news, _UNSIGNED)
-            self._ask_signature(receipt)
-
-    def _finish(self, id_: bytes) -> None:
-        """Keep a stored price in memory for late signatures until newer ones push it out."""
-        self._recent[id_] = None
-        while len(self._recent) > RECENT_MAX:
-            oldest = next(iter(self._recent))
-            del self._recent[oldest]
-            self._tallies.pop(oldest, None)
-            self._settled.discard(oldest)
-
-    def _process_refused(self, event: ev.StoreRefused, now: Now) -> None:
-        poison = self._writing.process_refused(event.ids, now.mono_ms)
-        if poison is not None:
-            tally = self._tallies.get(poison)
-            if tally is not None:
-                self._note_tally(NoteKind.POISON, tally, reason=event.reason)
-            else:
-                self._note(NoteKind.POISON, id=poison, reason=event.reason)
-
-    def _process_receipt(self, receipt: Receipt, now: Now) -> None:
-        """Somebody says that these ids are written: wait, and look again later."""
-        if self._writing.store not in (None, receipt.store) or receipt.writer == self._me:
-            return
-        for id_ in receipt.ids:
-            tally = self._tallies.get(id_)
-            if tally is None:
-                continue
-            if self._writing.process_receipt(id_, receipt.store, now.mono_ms):
-                self._remember(ev.StoredRecord(id_, confirmed=False))
-            elif id_ not in self._settled:
-                self._receipted[id_] = receipt.store
-            self._writing.mark_stored(tally.report)
-            self._note_tally(NoteKind.RECEIPT, tally, member=receipt.writer)
-
-    def _process_store_up(self, event: ev.StoreUp, now: Now) -> None:
-        self._writing.process_up(event.store, now)
-        self._audit.process_up(event.store, now)
-        self._pulse.hurry(now.mono_ms)
-        self._note(NoteKind.STORE_UP, id=event.store)
-
-    def _process_store_down(self, event: ev.StoreDown, now: Now) -> None:
-        # The failed write and the connection's watcher both tell of the same trouble.
-        is_news = self._writing.store is not None or event.reason != self._store_trouble
-        if self._writing.store is not None:
-            self._pulse.hurry(now.mono_ms)
-        self._writing.process_down()
-        self._audit.process_down()
-        self._store_trouble = event.reason
-        if is_news:
-            self._note(NoteKind.STORE_DOWN, reason=event.reason)
-
-    # --- journal ------------------------------------------------------------------------------
-
-    def _remember(self, record: Record) -> None:
-        self._effects.append(ev.Remember(record))
-
-    def _remember_proven(self, tally: Tally) -> None:
-        self._attach_observation(tally)
-        record = ev.ProvenRecord(
-            tally.id, tally.to_entry(), tally.last_signed_wall_ms, *tally.observed
-        )
-        self._remember(record)
-
-    def _process_journal_failed(self, event: ev.JournalFailed, now: Now) -> None:
-        if self._journal_retry_ms is None:
-            self._note(NoteKind.JOURNAL_FAILED, reason=event.reason)
-        self._journal_retry_ms = now.mono_ms + JOURNAL_RETRY_MS
-        self._unsigned_words.clear()
-
-    def _process_journal_recovered(self, now: Now) -> None:
-        """Write again what the journal missed, and sign what we had bound ourselves to."""
-        self._journal_retry_ms = None
-        self._note(NoteKind.JOURNAL_RECOVERED)
-        self._remember(ev.RoundRecord(self._highest))
-        self._remember(ev.EpochRecord(self._chain.newest.epoch, self._chain.newest.hash))
-        for tally in self._tallies.values():
-            if tally.is_proven:
-                self._remember_proven(tally)
-        for vote in self._unsigned_votes.values():
-            self._remember(vote)
-            if self._find_signing_obstacle(self._rounds[vote.report.pair, vote.report.round], now):
-                continue
-            self._effects.append(ev.Sign(vote.id))
-
-    def _restore(self, remembered: ev.Recollection, now: Now) -> None:
-        """Take up what an earlier life of this process has proven and promised."""
-        self._votes = {vote.key: vote for vote in remembered.votes}
-        stored = {record.id: record.confirmed for record in remembered.stored}
-        for record in remembered.proven:
-            report = record.entry.report
-            document = self._chain.find(report.epoch)
-            if document is None:
-                continue
-            tally = _make_tally(record, document, now)
-            if tally.settles_ms is None:
-                continue
-            self._forest.add(tally.id, report.round, tally.signer_bits)
-            self._tallies[tally.id] = tally
-            confirmed = stored.get(tally.id)
-            if confirmed is None:
-                # How long it had waited is not known to this process's clock: it waits anew.
-                heappush(self._settling, (tally.settles_ms, tally.id))
-                self._unsettled.add(tally.id)
-                continue
-            self._settled.add(tally.id)
-            self._writing.mark_stored(report)
-            if confirmed:
-                self._finish(tally.id)
-            else:
-                self._writing.add(self._make_row(tally), now, trusted=True)
-
-    # --- be seen alive ------------------------------------------------------------------------
-
-    def _beat(self, now: Now) -> None:
-        if now.mono_ms < self._pulse.get_deadline_ms(is_settled=not self._unsettled):
-            return
-        live = self._chain.list_live(now.wall_ms // 1000)
-        members = len(live[0].members)
-        is_quiet = self._pulse.is_quiet(is_settled=not self._unsettled)
-        self._presence.process_beat(members, now.mono_ms, is_quiet=is_quiet)
-        self._pulse.process_beat(members, now.mono_ms)
-        # One that was removed is heard until what it knows has settled: it may know more.
-        begun = (document for document in live if document.epoch <= live[0].epoch)
-        document = next((doc for doc in begun if self._me in doc.index_by_address), None)
-        if document is None or document.protocol not in self._protocols or self._closing:
-            return
-        self._sequence += 1
-        self._close_forest(now)
-        heartbeat = Heartbeat(
-            self._me,
-            self._boot_ms,
-            self._sequence,
-            document.hash,
-            max(0, now.wall_ms),
-            self._writing.store or NO_STORE,
-            self._version,
-            *self._presence.make_testimony(document),
-            encode_open((tally.id, tally.signer_bits) for tally in self._list_open()),
-            self._forest.encode_roots(),
-            _UNSIGNED,
-        )
-        self._ask_signature(heartbeat)
-
-    def _ask_signature(self, word: Heartbeat | Receipt) -> None:
-        digest = word.compute_digest(self._chain.separator)
-        self._unsigned_words[digest] = word
-        self._effects.append(ev.Sign(digest))
-
-    # --- what leaves --------------------------------------------------------------------------
-
-    def _publish(self, now: Now) -> None:
-        for envelope in self._outbox.drain(self._get_entry):
-            self._outbox.count_message(now.mono_ms)
-            self._effects.append(ev.Publish(encode(envelope)))
-            self._note(NoteKind.PUBLISHED, count=len(envelope.entries))
-
-    def _get_entry(self, id_: bytes) -> Entry | None:
-        tally = self._tallies.get(id_)
-        return tally.to_entry() if tally is not None and tally.signatures else None
-
-    def _note(self, kind: NoteKind, **fields: object) -> None:
-        self._effects.append(Note(kind, **fields))  # type: ignore[arg-type]  # Note's own fields
-
-    def _note_tally(self, kind: NoteKind, tally: Tally, **fields: object) -> None:
-        report = tally.report
-        told: dict[str, object] = {
-            "pair": report.pair,
-            "round": report.round,
-            "id": tally.id,
-            "proposer": report.proposer,
-            "price": report.price,
-            "decimals": report.decimals,
-            "count": len(tally.signatures),
-            "needed": tally.document.minimum_signers,
-        }
-        self._note(kind, **(told | fields))
-
-
-def _make_tally(record: ev.ProvenRecord, document: Document, now: Now) -> Tally:
-    """Return what the journal remembered, as if all its signatures had come now."""
-    tally = Tally(record.id, record.entry.report, document)
-    for signature in record.entry.signatures:
-        tally.merge(signature.member, signature.signature, now)
-    tally.last_signed_wall_ms = record.last_signed_ms
-    tally.observed = (record.sources, record.spread_bp)
-    return tally

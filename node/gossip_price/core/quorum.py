@@ -5,6 +5,7 @@ Merging is a union over members, so order, loss and duplication of messages do n
 
 from __future__ import annotations
 
+from gossip_price.core.events import ProvenRecord
 from gossip_price.core.types import Entry, Now, Report, Signature
 from gossip_price.network.document import Document
 
@@ -19,6 +20,8 @@ class Tally:
     __slots__ = (
         "document",
         "id",
+        "is_caught_up",
+        "is_settled",
         "last_signed_wall_ms",
         "last_signer_ms",
         "observed",
@@ -26,6 +29,7 @@ class Tally:
         "report",
         "signatures",
         "signer_bits",
+        "vouched",
     )
 
     def __init__(self, id_: bytes, report: Report, document: Document) -> None:
@@ -40,6 +44,11 @@ class Tally:
         #: Names of our sources, and their spread in basis points: ours alone, signed by nobody.
         self.observed: tuple[tuple[str, ...], int | None] = ((), None)
         self.proven_ms: int | None = None
+        self.is_settled = False
+        #: Proven, of a closed round, and a peer gave it: others have stored it long ago.
+        self.is_caught_up = False
+        #: The store in which it stands, as somebody's receipt said before it was settled.
+        self.vouched: bytes | None = None
 
     def merge(self, member: int, signature: bytes, now: Now) -> bool:
         """Add a member's checked signature; the first one kept. Tell whether it was new."""
@@ -90,6 +99,10 @@ class Tally:
             self.report,
             tuple(Signature(member, self.signatures[member]) for member in sorted(self.signatures)),
         )
+
+    def to_record(self) -> ProvenRecord:
+        """Return what the journal keeps of it once it is proven."""
+        return ProvenRecord(self.id, self.to_entry(), self.last_signed_wall_ms, *self.observed)
 
     def get_signers(self) -> tuple[tuple[bytes, bytes], ...]:
         """Return (address, signature) of each signer, by address."""

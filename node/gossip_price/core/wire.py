@@ -31,6 +31,8 @@ WIRE_VERSION: Final = 1
 VERSION_CHARS_MAX: Final = 64
 #: What a heartbeat's `store` is while its member has no database.
 NO_STORE: Final = bytes(32)
+#: What stands for the signature of a word that is still to be signed.
+UNSIGNED: Final = bytes(65)
 #: An id, the length of its bitmap, and at most 32 bytes of bitmap, for each.
 OPEN_BYTES_MAX: Final = OPEN_IDS_MAX * (32 + 1 + 32)
 #: The cut, and for each day its number, how many signatures, and the root.

@@ -57,7 +57,7 @@ class EpochChain:
 
     def get_current(self, unix_s: int) -> Document:
         """Return the epoch in force at this second; before the first one starts, that one."""
-        return self.get_in_force(unix_s) or self.documents[0]
+        return self.documents[max(bisect_right(self._starts, unix_s), 1) - 1]
 
     def list_live(self, unix_s: int) -> tuple[Document, ...]:
         """Return the epochs whose members have something to say, the one in force first.

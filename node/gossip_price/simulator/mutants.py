@@ -15,18 +15,25 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from gossip_price import crypto
-from gossip_price.core import audit, checks, judging, machine, rounds
+from gossip_price.core import audit, checks, doorkeeper, judging, rounds, votes, voting
 from gossip_price.core import events as ev
+from gossip_price.core.asking import Asking
 from gossip_price.core.audit import Audit
+from gossip_price.core.calendar import Calendar
 from gossip_price.core.catchup import Catchup
+from gossip_price.core.doorkeeper import Doorkeeper
+from gossip_price.core.ending import Ending
 from gossip_price.core.forest import Forest
 from gossip_price.core.judging import Judgement, Standing
 from gossip_price.core.limits import POISON_RETRY_MS
 from gossip_price.core.machine import Machine
+from gossip_price.core.merging import Merging
 from gossip_price.core.presence import Presence
 from gossip_price.core.quorum import Tally
 from gossip_price.core.rounds import list_vote_keys
 from gossip_price.core.types import Now
+from gossip_price.core.votes import Votes
+from gossip_price.core.voting import Voting
 from gossip_price.core.writing import Writing
 from gossip_price.crypto import SignatureError
 from gossip_price.engine import Turns
@@ -60,22 +67,22 @@ def _all(*changes: AbstractContextManager[None]) -> Iterator[None]:
 
 
 def _count_messages() -> AbstractContextManager[None]:
-    original = Machine._process_entry
-    counts: weakref.WeakKeyDictionary[Machine, dict[bytes, int]] = weakref.WeakKeyDictionary()
+    original = Doorkeeper.process_entry
+    counts: weakref.WeakKeyDictionary[Doorkeeper, dict[bytes, int]] = weakref.WeakKeyDictionary()
 
     def process_entry(self: Any, entry: Any, now: Now) -> Any:
         verdict = original(self, entry, now)
-        document = self._chain.find(entry.report.epoch)
-        tally = document and self._tallies.get(entry.report.compute_id(document.separator))
+        document = self._calendar.chain.find(entry.report.epoch)
+        tally = document and self._reports.get(entry.report.compute_id(document.separator))
         if verdict.action is checks.Action.ACCEPT and tally:
             heard = counts.setdefault(self, {})
             heard[tally.id] = heard.get(tally.id, 0) + len(entry.signatures)
             if not tally.is_proven and heard[tally.id] >= tally.document.minimum_signers:
                 tally.proven_ms = now.mono_ms
-                heappush(self._settling, (tally.settles_ms, tally.id))
+                heappush(self._merging._settling, (tally.settles_ms, tally.id))
         return verdict
 
-    return _changed(Machine, "_process_entry", process_entry)
+    return _changed(Doorkeeper, "process_entry", process_entry)
 
 
 def _sign_before_journal() -> AbstractContextManager[None]:
@@ -125,10 +132,10 @@ def _skip_sync() -> AbstractContextManager[None]:
 
 
 def _count_other_epoch() -> AbstractContextManager[None]:
-    original = Machine._process_entry
+    original = Doorkeeper.process_entry
 
     def process_entry(self: Any, entry: Any, now: Now) -> Any:
-        everybody = {address for doc in self._chain.documents for address in doc.addresses}
+        everybody = {address for doc in self._calendar.chain.documents for address in doc.addresses}
 
         def check(id_: bytes, signature: Any, document: Any) -> Any:
             try:
@@ -137,10 +144,10 @@ def _count_other_epoch() -> AbstractContextManager[None]:
                 is_member = False
             return checks.ACCEPT if is_member else checks._reject("bad_signature")
 
-        with _changed(machine, "check_signature", check):
+        with _changed(doorkeeper, "check_signature", check):
             return original(self, entry, now)
 
-    return _changed(Machine, "_process_entry", process_entry)
+    return _changed(Doorkeeper, "process_entry", process_entry)
 
 
 def _drop_union() -> AbstractContextManager[None]:
@@ -225,27 +232,37 @@ def _sign_fallback_too() -> AbstractContextManager[None]:
     ) -> list[str]:
         return [f"{pair}|{round_start}|{proposer.hex()}"]
 
-    return _changed(machine, "list_vote_keys", list_keys)
+    return _changed(votes, "list_vote_keys", list_keys)
 
 
-def _restoring(**less: object) -> AbstractContextManager[None]:
-    original = Machine._restore
+def _forget_birth() -> AbstractContextManager[None]:
+    original = Voting.__init__
 
-    def restore(self: Any, remembered: Any, now: Now) -> None:
-        if "highest_round" in less:
-            self._highest = 0
-        if "birth_ms" in less:
-            self._birth_ms = 0
-        kept = {key: value for key, value in less.items() if key in ("votes", "proven")}
-        original(self, msgspec.structs.replace(remembered, **kept), now)
+    def init(self: Any, **given: Any) -> None:
+        original(self, **(given | {"birth_ms": 0}))
 
-    return _changed(Machine, "_restore", restore)
+    return _changed(Voting, "__init__", init)
+
+
+def _forget_highest_round() -> AbstractContextManager[None]:
+    original = Calendar.__init__
+
+    def init(self: Any, **given: Any) -> None:
+        original(self, **given)
+        self.highest = 0
+
+    return _changed(Calendar, "__init__", init)
 
 
 def _forget_votes() -> AbstractContextManager[None]:
     """The machine forgets, and the journal, which would refuse the second vote, lets it pass."""
+    original = Votes.__init__
+
+    def init(self: Any, remembered: Any, *given: Any) -> None:
+        original(self, (), *given)
+
     return _all(
-        _restoring(votes=()),
+        _changed(Votes, "__init__", init),
         _changed(SimulatedJournal, "_refuse_contradictions", lambda self, records: None),
         _changed(SimulatedJournal, "_apply", _overwrite),
     )
@@ -262,19 +279,19 @@ _apply: Final = SimulatedJournal._apply
 
 
 def _keep_proven_in_memory() -> AbstractContextManager[None]:
-    return _changed(Machine, "_remember_proven", lambda self, tally: None)
+    return _changed(Merging, "remember_proven", lambda self, tally: None)
 
 
 def _blame_proposer() -> AbstractContextManager[None]:
-    original = Machine._process_verdict
+    original = Doorkeeper.process_verdict
 
     def process_verdict(self: Any, verdict: Any, author: str, report: Any = None) -> bool:
-        document = report and self._chain.find(report.epoch)
+        document = report and self._calendar.chain.find(report.epoch)
         index = document and document.index_by_address.get(report.proposer)
         blamed = author if index is None else document.members[index].peer_id
         return original(self, verdict, blamed, report)
 
-    return _changed(Machine, "_process_verdict", process_verdict)
+    return _changed(Doorkeeper, "process_verdict", process_verdict)
 
 
 def _reject_stale() -> AbstractContextManager[None]:
@@ -284,7 +301,7 @@ def _reject_stale() -> AbstractContextManager[None]:
         verdict = original(*given)
         return checks._reject(verdict.reason) if verdict.reason == "stale_round" else verdict
 
-    return _changed(machine, "check_entry", check_entry)
+    return _changed(doorkeeper, "check_entry", check_entry)
 
 
 def _take_high_s() -> AbstractContextManager[None]:
@@ -301,28 +318,28 @@ def _take_high_s() -> AbstractContextManager[None]:
 
 
 def _skip_roster_check() -> AbstractContextManager[None]:
-    return _changed(machine, "check_signature", lambda id_, signature, document: checks.ACCEPT)
+    return _changed(doorkeeper, "check_signature", lambda id_, signature, document: checks.ACCEPT)
 
 
 def _skip_deviation() -> AbstractContextManager[None]:
-    return _changed(machine, "is_within_deviation", lambda price, own, max_deviation_bp: True)
+    return _changed(voting, "is_within_deviation", lambda price, own, max_deviation_bp: True)
 
 
 def _sign_closed_rounds() -> AbstractContextManager[None]:
     return _all(
-        _changed(machine, "is_over", lambda *given: False),
-        _changed(Machine, "_is_closed", lambda *given: False),
+        _changed(voting, "is_over", lambda *given: False),
+        _changed(Calendar, "is_closed", lambda *given: False),
     )
 
 
 def _send_on_each_merge() -> AbstractContextManager[None]:
-    original = Machine._merge
+    original = Merging.merge
 
     def merge(self: Any, tally: Any, member: int, signature: bytes, now: Now) -> None:
         original(self, tally, member, signature, now)
         self._outbox.add_entry(tally.id, now.mono_ms)
 
-    return _changed(Machine, "_merge", merge)
+    return _changed(Merging, "merge", merge)
 
 
 def _everybody_writes() -> AbstractContextManager[None]:
@@ -373,13 +390,15 @@ def _drop_closed_bits() -> AbstractContextManager[None]:
 
 def _believe_trees() -> AbstractContextManager[None]:
     """Take what was asked for by its id alone: the tree has named it."""
-    original = Machine._process_entries
+    original = Asking._process_entries
 
     def process_entries(self: Any, event: Any, wanted: Any, now: Now) -> None:
-        with _changed(machine, "check_signature", lambda id_, signature, document: checks.ACCEPT):
+        with _changed(
+            doorkeeper, "check_signature", lambda id_, signature, document: checks.ACCEPT
+        ):
             original(self, event, wanted, now)
 
-    return _changed(Machine, "_process_entries", process_entries)
+    return _changed(Asking, "_process_entries", process_entries)
 
 
 def _never_compare_roots() -> AbstractContextManager[None]:
@@ -395,12 +414,12 @@ def _vote_in_each_epoch() -> AbstractContextManager[None]:
         keys = list_vote_keys(document, chain, pair, round_start, proposer)
         return [f"{key}|{document.epoch}" for key in keys]
 
-    return _changed(machine, "list_vote_keys", list_keys)
+    return _changed(votes, "list_vote_keys", list_keys)
 
 
 def _keep_old_rounds() -> AbstractContextManager[None]:
     """Go on with rounds that were begun under an epoch not in force for them."""
-    return _changed(Machine, "_rebind", lambda self, round_: None)
+    return _changed(Ending, "_rebind", lambda self, round_: None)
 
 
 def _go_back() -> AbstractContextManager[None]:
@@ -579,8 +598,8 @@ MUTANTS: Final = (
     Mutant("report a sync that was none", "votes", _skip_sync, _CRASHES),
     Mutant("forget votes on restart", "votes", _forget_votes, _CRASHES),
     Mutant("forget the highest round on restart", "votes",
-           lambda: _restoring(highest_round=0), _looking_at("clock", "kill", interval=15)),
-    Mutant("forget the journal's birth", "votes", lambda: _restoring(birth_ms=0),
+           _forget_highest_round, _looking_at("clock", "kill", interval=15)),
+    Mutant("forget the journal's birth", "votes", _forget_birth,
            _looking_at("volume", habits=("equivocate", "flood"), interval=30)),
     Mutant("let the fallback's report be signed as well", "votes", _sign_fallback_too),
     Mutant("sign any price", "votes", _skip_deviation, _looking_at("disagree", "lag")),

@@ -17,7 +17,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from gossip_price import crypto
-from gossip_price.core import checks, machine, proof, wire
+from gossip_price.core import checks, listening, proof, wire
 from gossip_price.core.wire import Heartbeat
 from gossip_price.crypto import SignatureError
 
@@ -79,7 +79,7 @@ def installed(scheme: Scheme) -> Iterator[None]:
     replaced = [
         (checks, "recover", crypto.recover, scheme.recover),
         (proof, "recover", crypto.recover, scheme.recover),
-        (machine, "decode", decode, lru_cache(_MESSAGES_REMEMBERED)(decode)),
+        (listening, "decode", decode, lru_cache(_MESSAGES_REMEMBERED)(decode)),
         (Heartbeat, "compute_digest", compute_digest,
          lru_cache(_MESSAGES_REMEMBERED)(compute_digest)),
     ]  # fmt: skip

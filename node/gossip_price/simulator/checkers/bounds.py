@@ -38,19 +38,17 @@ def _tallies(size: _Size) -> int:
 
 #: Attribute → its limit. Four variants a proposer; a receipt's, a heartbeat's and a vote's worth.
 _LIMITS: Final[dict[str, Callable[[_Size], int]]] = {
-    "Machine._effects": lambda size: 0,
-    "Machine._rounds": lambda size: size.open_rounds,
-    "Machine._tallies": _tallies,
-    "Machine._votes": lambda size: (
+    "StepEffects._effects": lambda size: 0,
+    "OpenRounds._rounds": lambda size: size.open_rounds,
+    "Reports._tallies": _tallies,
+    "Votes._votes": lambda size: (
         (11 + 3_600 // size.interval) * size.per_vote * max(1, size.open_rounds)
     ),
-    "Machine._unsigned_votes": lambda size: size.per_vote * size.open_rounds,
-    "Machine._unsigned_words": lambda size: 4,
-    "Machine._settling": lambda size: size.members * _tallies(size),
-    "Machine._settled": _tallies,
-    "Machine._unsettled": _tallies,
-    "Machine._receipted": _tallies,
-    "Machine._recent": lambda size: _RECENT,
+    "Votes._unsigned": lambda size: size.per_vote * size.open_rounds,
+    "Speaking._unsigned": lambda size: 4,
+    "Merging._settling": lambda size: size.members * _tallies(size),
+    "Reports._unsettled": _tallies,
+    "Reports._recent": lambda size: _RECENT,
     "Outbox._ids": lambda size: 4 * size.members * size.open_rounds,
     "Outbox._receipts": lambda size: 64,
     "Presence._beats": lambda size: size.members,
@@ -63,8 +61,7 @@ _LIMITS: Final[dict[str, Callable[[_Size], int]]] = {
     "Audit._others": lambda size: 256,
     "Audit._repairs": lambda size: 16,
     "Audit._late": lambda size: _RECENT,
-    "Machine._recalls": lambda size: 0,
-    "Machine._caught_up": _tallies,
+    "Recalls._wanted": lambda size: 0,
     "Forest._trees": lambda size: 8,
     "Forest._young": lambda size: size.members * (size.open_rounds + size.slot_rounds),
     "Catchup._peers": lambda size: size.members,
@@ -113,8 +110,15 @@ class BoundsChecker(Checker):
                 self.blame(at, node, f"{path} holds {length}, its limit is {limit}")
 
 
-def measure(thing: object) -> Iterator[tuple[str, int]]:
-    """Yield the path and length of each container that `thing` and its parts hold."""
+def measure(thing: object, seen: set[int] | None = None) -> Iterator[tuple[str, int]]:
+    """Yield the path and length of each container that `thing` and its parts hold.
+
+    Parts know each other: each is measured once, `seen` has the ids of those that were.
+    """
+    seen = set() if seen is None else seen
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
     name = type(thing).__name__
     for attribute, value in vars(thing).items():
         if isinstance(value, _CONTAINERS):
@@ -125,7 +129,7 @@ def measure(thing: object) -> Iterator[tuple[str, int]]:
             and type(value).__name__ not in _VALUES
             and not callable(value)
         ):
-            yield from measure(value)
+            yield from measure(value, seen)
 
 
 def _compute_size(laws: tuple[Law, ...]) -> _Size:

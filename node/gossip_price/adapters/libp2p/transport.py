@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 import trio
 
 from gossip_price.adapters.libp2p.addresses import parse_bootstrap
+from gossip_price.adapters.libp2p.awake import wait_awake
 from gossip_price.adapters.libp2p.config import LibP2pConfig
 from gossip_price.adapters.libp2p.counters import Counters
 from gossip_price.adapters.libp2p.inbox import Inbox
@@ -223,8 +224,7 @@ class LibP2pTransport:
         self._pending.add(future)
         try:
             self._start_soon(work, future)
-            async with asyncio.timeout(deadline_s):
-                return await future
+            return await wait_awake(future, deadline_s)
         finally:
             self._pending.discard(future)
 

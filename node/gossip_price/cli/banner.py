@@ -148,7 +148,7 @@ def make_hints(folder: Path, database: str, programs: Programs) -> list[str]:
 
 
 def compute_first_round(network: LocalNetwork, now_s: int) -> int:
-    """Return the start (Unix s) of the first round in which nodes started now can agree.
+    """Return the start (Unix s) of the round in which nodes started now agree at the latest.
 
     Nobody proposes in the round of its own start, and a new journal signs no round that began
     before it or within the skew bound after.
@@ -162,13 +162,11 @@ def compute_first_round(network: LocalNetwork, now_s: int) -> int:
 def foretell(network: LocalNetwork, first: int, now_s: int, zone: tzinfo | None = None) -> str:
     """Say when the first price may be expected; `first` is the start of its round."""
     settle = network.file.epochs[-1].settle
-    begins, stored = (
-        datetime.fromtimestamp(moment, zone).strftime("%H:%M:%S")
-        for moment in (first, first + settle + WRITE_S)
-    )
+    stored = first + settle + WRITE_S
+    clock = datetime.fromtimestamp(stored, zone)
     return (
-        f"Ctrl-C ends it. The first round begins at {begins} (in {format_duration(first - now_s)}),"
-        f" and its price is stored about {stored}."
+        f"Ctrl-C ends it. The first price is stored by {clock:%H:%M:%S}"
+        f" (in {format_duration(stored - now_s)})."
     )
 
 

@@ -30,7 +30,7 @@ Mark = Callable[[str, str, bool], None]
 #: A watch that is silent so long is opened anew; the server sends bookmarks every minute.
 _SILENT_S: Final = 70.0
 #: kopf holds an object's last state, and one of its turns, until so long after its last event. For
-#: a mark that is a waste: of 6000 objects read at the start, 100 MB and most of the time.
+#: a mark that is a waste, when thousands are read at a start.
 _HELD_S: Final = 0.05
 #: Objects in one answer when all are read: what is held as JSON, text and values at once.
 _CHUNK: Final = 50

@@ -99,8 +99,7 @@ class Verdict(NamedTuple):
 
 def judge(history: History) -> Verdict:
     """Show everything to every checker; return what they found."""
-    # Imported here: that file takes its words from this one.
-    from faults.real_checkers import make_real_checkers  # noqa: PLC0415
+    from faults.real_checkers import make_real_checkers  # noqa: PLC0415  # it imports this file
 
     document = history.newest
     evidence = Evidence(document.separator, crypto.recover)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,10 @@ _TERMINATE: Final = (
 )
 
 
+def has_cut(network: RealNetwork, before: int, _facts: list[Fact]) -> bool:
+    return len(network.proxy.cuts) > before
+
+
 def test_whatever_the_database_does_every_proven_row_is_stored_once(
     place: Path, postgres: EmbeddedPostgres, template: str
 ) -> None:
@@ -35,7 +40,7 @@ def test_whatever_the_database_does_every_proven_row_is_stored_once(
             for cut in CUTS * CUTS_EACH:
                 before, done = network.mark(), len(network.proxy.cuts)
                 network.proxy.cut_next(cut)
-                network.wait_for(lambda _, n=done: len(network.proxy.cuts) > n, cut)  # type: ignore[misc]
+                network.wait_for(partial(has_cut, network, done), cut)
                 network.wait_for_told("stored", after=before)
             for _ in range(3):
                 _wait_until_connected(network)

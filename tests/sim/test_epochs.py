@@ -36,7 +36,7 @@ class Changes(Watcher):
 
 def run(seed: int, **fixed: object) -> tuple[Outcome, Changes]:
     changes = Changes()
-    plan = make_plan(seed, Options(epochs=True, **fixed))  # type: ignore[arg-type]
+    plan = make_plan(seed, Options(epochs=True, **fixed))  # type: ignore[arg-type]  # any of its fields
     outcome = run_plan(plan, watchers=(changes,))
     lines = [render_plan(plan), *(render_violation(one) for one in outcome.violations)]
     assert not outcome.violations, "\n".join(lines)

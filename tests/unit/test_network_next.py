@@ -9,7 +9,7 @@ import pytest
 from gossip_price.adapters.datafolder import DataFolder
 from gossip_price.adapters.network_file import read_network, write_network
 from gossip_price.cli import run
-from gossip_price.network.document import NetworkFile, Peers
+from gossip_price.network.document import Member, NetworkFile, Peers
 from networks import make_network
 
 FOUR = make_network(4).document
@@ -28,8 +28,8 @@ def next_epoch(file: Path, *options: str) -> int:
     return run(["network", "next", str(file), *options])
 
 
-def add(*members: object) -> list[str]:
-    return [f"--add={member.address},{member.peer_id}" for member in members]  # type: ignore[attr-defined]
+def add(*members: Member) -> list[str]:
+    return [f"--add={member.address},{member.peer_id}" for member in members]
 
 
 def test_a_member_is_added_and_all_else_stays(

@@ -11,7 +11,7 @@ from gossip_price.adapters.network_file import NetworkWatch, write_network
 from gossip_price.core.types import Now
 from gossip_price.network.document import DocumentError, NetworkFile, Peers
 from gossip_price.network.epochs import EpochChain
-from networks import START, make_network
+from networks import START, SampleNetwork, make_network
 
 FOUR = make_network(4)
 FIVE = FOUR.follow(start_index=4, members=5)
@@ -66,8 +66,8 @@ def follower(tmp_path: Path) -> Follower:
     return Follower(tmp_path / "network.json")
 
 
-def write(follower: Follower, *networks: object) -> None:
-    documents = tuple(network.document for network in networks)  # type: ignore[attr-defined]
+def write(follower: Follower, *networks: SampleNetwork) -> None:
+    documents = tuple(network.document for network in networks)
     write_network(follower.path, NetworkFile(documents))
 
 

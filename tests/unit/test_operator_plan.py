@@ -166,7 +166,8 @@ def test_growing_admits_first_then_waits_for_ready_then_activates() -> None:
     small = observe_running(want())
     plan, observed = settle_plan(desired, small, NOW)
     assert plan.file is not None
-    assert plan.file.epochs == small.file.epochs  # type: ignore[union-attr]
+    assert small.file is not None
+    assert plan.file.epochs == small.file.epochs
     newcomer = desired.inputs.nodes[4]
     assert plan.file.peers.admitted == (newcomer.peer_id,)
     assert 4 in plan.apply
@@ -228,7 +229,9 @@ def test_no_epoch_follows_one_in_which_nothing_was_proven() -> None:
     assert plan.file is not None
     assert len(plan.file.epochs) == 1
     assert reasons(plan) == ["EpochUnproven"]
-    assert len(make_plan(desired, observed, NOW).file.epochs) == 2  # type: ignore[union-attr]
+    plan = make_plan(desired, observed, NOW)
+    assert plan.file is not None
+    assert len(plan.file.epochs) == 2
 
 
 def test_an_epoch_that_no_configmap_could_hold_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,8 +40,6 @@ NETWORK_FILE: Final = "network.json"
 BOOTSTRAP: Final = "bootstrap"
 JOURNAL: Final = "journal.sqlite"
 REMEDY: Final = "choose another folder, or remove this one (its prices go with it)"
-
-
 #: For what cannot be made again: another key is another member, another file another network.
 _RESTORE: Final = "put it back from a backup"
 

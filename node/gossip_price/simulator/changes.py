@@ -7,6 +7,7 @@ once a round was proven in the newest one, and to every node its file: soon, lat
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
@@ -126,7 +127,7 @@ class Announcer(Watcher):
         end_ms = get_end(before, document.start) * 1000
         for peer in sorted(removed):
             index = self._peers.index(peer)
-            world.schedule(end_ms - world.true_ms, lambda index=index: self._cut(index))  # type: ignore[misc]
+            world.schedule(end_ms - world.true_ms, partial(self._cut, index))
 
     def _draw_delay_ms(self, document: Document) -> int:
         lead_ms = document.start * 1000 - self._world.true_ms

@@ -164,8 +164,7 @@ class PostgresHistory:
         async with pool.acquire() as connection, connection.transaction(readonly=True):
             # Not a setting of the session: pgbouncer would hand it to others.
             await connection.execute(f"SET LOCAL statement_timeout = {STATEMENT_MS}")
-            # asyncpg's stand-in for the connection while it is ours.
-            return await read(connection)  # type: ignore[arg-type]
+            return await read(connection)  # type: ignore[arg-type]  # asyncpg's stand-in for it
 
     async def _require_pool(self) -> asyncpg.Pool[asyncpg.Record]:
         async with self._making:

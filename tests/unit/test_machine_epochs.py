@@ -10,6 +10,7 @@ import pytest
 from crafted import make_heartbeat, make_receipt, pack
 from gossip_price.core import events as ev
 from gossip_price.core.events import NoteKind
+from gossip_price.core.rounds import order_proposers
 from gossip_price.core.types import Report
 from gossip_price.network.document import (
     Document,
@@ -19,8 +20,8 @@ from gossip_price.network.document import (
     compute_minimum_signers,
 )
 from gossip_price.network.epochs import EpochChain
-from networks import START, SampleNetwork, make_network
-from world import World
+from networks import START, TERMS, SampleNetwork, make_network
+from world import PRICE, World
 
 #: All who will ever be members; their indices in the world.
 ALL = make_network(6)
@@ -157,6 +158,24 @@ def test_who_has_voted_under_the_old_mode_signs_no_second_price_under_the_new() 
 def _turn_around() -> tuple[Document, Document]:
     rounds = choose(range(4))
     return rounds, follow(rounds, range(4), START + 60, mode=Mode.EVERY_NODE)
+
+
+def test_a_price_asked_for_in_the_old_decimals_is_none_of_the_new_epochs() -> None:
+    """Who hears late has begun to fetch by the old terms: the same digits are another price."""
+    coarse = msgspec.structs.replace(TERMS, decimals=6)
+    after = follow(FOUR, range(4), START + 60, pairs=(coarse,))
+    world = World(ALL, chain=EpochChain([FOUR]), alive=range(4))
+    late = world.nodes[as_network(after).document.index_by_address[
+        order_proposers(after, TERMS.pair, START + 60)[0]]]  # fmt: skip
+    world.fetch_ms_by_member[late.index] = 3_000
+    announce(world, EpochChain([FOUR, after]), set(range(4)) - {late.index})
+    world.run_until(START + 62)
+    announce(world, EpochChain([FOUR, after]), (late.index,))
+    # What it asked for first comes now; what it asks for by the new terms, a second later.
+    world.market.price = lambda member, unix_s: PRICE // 100
+    world.run_until(START + 90)
+    observed = [note for note in late.get_notes(NoteKind.OBSERVED) if note.round == START + 60]
+    assert [(note.price, note.decimals) for note in observed] == [(PRICE // 100, 6)]
 
 
 @pytest.mark.parametrize(("before_s", "after_s"), [(15, 600), (600, 15)])

@@ -511,7 +511,7 @@ class World:
         else:
             observed_at = (self.now(node).wall_ms + delay_ms) // 1000
             observation = Observation(pair, price, observed_at, 0, ("simulated",))
-            answer = ev.Observed(effect.round, observation)
+            answer = ev.Observed(effect.terms, effect.round, observation)
         self.give(node.index, answer, delay_ms)
 
     def _write(self, node: Node, rows: tuple[StoredRow, ...], moment: Moment) -> None:

@@ -10,7 +10,7 @@ import pytest
 from crafted import make_heartbeat, make_receipt, pack
 from gossip_price.core import events as ev
 from gossip_price.core.events import NoteKind
-from gossip_price.core.rounds import order_proposers
+from gossip_price.core.rounds import get_vote_key, list_vote_keys, order_proposers
 from gossip_price.core.types import Report
 from gossip_price.network.document import (
     Document,
@@ -171,8 +171,7 @@ def test_a_price_asked_for_in_the_old_decimals_is_none_of_the_new_epochs() -> No
     announce(world, EpochChain([FOUR, after]), set(range(4)) - {late.index})
     world.run_until(START + 62)
     announce(world, EpochChain([FOUR, after]), (late.index,))
-    # What it asked for first comes now; what it asks for by the new terms, a second later.
-    world.market.price = lambda member, unix_s: PRICE // 100
+    # What it asked for first comes a second later; what it asks for by the new terms, after that.
     world.run_until(START + 90)
     observed = [note for note in late.get_notes(NoteKind.OBSERVED) if note.round == START + 60]
     assert [(note.price, note.decimals) for note in observed] == [(PRICE // 100, 6)]
@@ -320,3 +319,36 @@ def test_a_report_signed_under_two_epochs_of_one_round_never_leaves_an_honest_no
             assert isinstance(vote.report, Report)
             signed.setdefault((node.index, vote.report.round), set()).add(vote.id)
     assert all(len(ids) == 1 for ids in signed.values())
+
+
+def test_an_epoch_that_met_a_full_disk_is_remembered_once_there_is_space() -> None:
+    world = World(ALL, chain=EpochChain([FOUR]), alive=range(4))
+    world.run_until(START + 20)
+    node = world.nodes[0]
+    node.journal.full = True
+    announce(world, BOTH, range(4))
+    world.run_until(START + 40)
+    node.journal.full = False
+    world.run_until(START + 50)
+    assert node.journal.epoch == ev.EpochRecord(FIVE.epoch, FIVE.hash)
+
+
+def test_every_proposer_of_every_epoch_of_the_other_mode_binds_a_round_of_rounds() -> None:
+    """Who hears of two epochs at once may have voted under the one before both."""
+    every = choose(range(5), mode=Mode.EVERY_NODE)
+    fewer = follow(every, range(4), START + 60, mode=Mode.EVERY_NODE)
+    rounds = follow(fewer, range(4), START + 120, mode=Mode.ROUNDS)
+    chain = EpochChain([every, fewer, rounds])
+    keys = list_vote_keys(rounds, chain, TERMS.pair, START + 120, rounds.addresses[0])
+    for proposer in every.addresses:
+        assert get_vote_key(every, TERMS.pair, START + 120, proposer) in keys
+
+
+def test_the_last_round_of_an_epoch_is_signed_within_the_skew_after_the_next_has_begun() -> None:
+    old = as_network(FOUR)
+    world = World(ALL, chain=BOTH, start_s=START + 46, alive=(0,))
+    world.run_until(START + 61)
+    world.send(1, pack(old.entry(old.report(3, proposer=1), (1,))))
+    world.run_until(START + 64)
+    (vote,) = [vote for vote in world.nodes[0].past_votes if vote.report.round == START + 45]
+    assert vote.report.epoch == FOUR.hash

@@ -510,7 +510,7 @@ class World:
             answer = ev.NotObserved(pair, effect.round, "timeout")
         else:
             observed_at = (self.now(node).wall_ms + delay_ms) // 1000
-            price = max(1, price * 10**effect.terms.decimals // 10**DECIMALS)
+            price = price * 10**effect.terms.decimals // 10**DECIMALS
             observation = Observation(pair, price, observed_at, 0, ("simulated",))
             answer = ev.Observed(effect.terms, effect.round, observation)
         self.give(node.index, answer, delay_ms)

@@ -333,3 +333,20 @@ def test_a_row_of_an_epoch_whose_rules_are_unknown_is_left_alone_whatever_it_loo
         assert judge_unknown(*given, frozenset({1, 2}), bytes(20), Now(0, 0)).standing is (
             Standing.TRUE if claim.price != "1" else Standing.FALSE
         )
+
+
+def test_what_waits_for_the_writers_is_not_missing() -> None:
+    world = World(make_network(4))
+    world.run_until(START + 20)
+    (poison, *_) = world.nodes[0].journal.proven
+    world.table.poison.add(poison)
+    world.run_until(START + 20 + HOUR_S)
+    assert poison not in world.table.rows
+    audited = collect(world, NoteKind.AUDITED)
+    assert audited
+    # Who it has not come to, by its rank or a restart, cannot know why it is not there.
+    tried = {node.index for node in world.nodes if node.get_notes(NoteKind.POISON)}
+    assert tried
+    for index in tried:
+        told = {note.detail for note in world.nodes[index].get_notes(NoteKind.AUDITED)}
+        assert told == {"0 missing, 0 false"}

@@ -112,6 +112,9 @@ def test_one_that_hears_late_rejoins_in_the_round_under_way() -> None:
     keys = [vote.key for vote in laggard.past_votes]
     assert len(keys) == len(set(keys)) > len(voted)
     assert FIVE.hash in {vote.report.epoch for vote in laggard.past_votes}
+    # What it had seen by then is still what it saw: nothing was fetched again.
+    rounds = [note.round for note in laggard.get_notes(NoteKind.OBSERVED)]
+    assert rounds.count(START + 90) == 1
     assert laggard.get_notes(NoteKind.EPOCH_KNOWN)[-1].count == 2
 
 

@@ -272,3 +272,15 @@ def test_all_signers_of_a_settled_price_are_in_the_journal() -> None:
         (first, *_) = sorted(node.journal.proven.values(), key=lambda one: one.entry.report.round)
         assert first.entry.report.round == START
         assert len(first.entry.signatures) == 4
+
+
+def test_a_later_life_knows_when_the_last_signer_came() -> None:
+    world = World(NETWORK)
+    world.run_until(START + 40)
+    node = world.nodes[0]
+    (first, *_) = sorted(node.journal.proven.values(), key=lambda one: one.entry.report.round)
+    world.kill(0)
+    world.restart(0)
+    again = node.turns.machine.find_settled(first.id)
+    assert again is not None
+    assert again.last_signed_ms == first.last_signed_ms

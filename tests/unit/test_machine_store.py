@@ -142,12 +142,40 @@ def test_a_lying_receipt_only_delays() -> None:
     assert all(node.penalized == [] for node in world.nodes)
 
 
+def test_a_lying_receipt_delays_no_longer_over_a_restart() -> None:
+    network = make_network(4)
+    world = World(network, alive=[0, 1, 2], start_s=START - 10)
+    while not all(node.get_notes(NoteKind.SETTLED) for node in world.nodes[:3]):
+        world.run_until_ms(world.true_ms + 50)
+    proven = [record.id for record in world.nodes[0].journal.proven.values()]
+    # While it is settled and gathers for its batch, so that the journals take note of the receipt.
+    world.send(3, pack(receipts=[make_receipt(network, 3, proven[:1])]))
+    world.run_until_ms(world.true_ms + 50)
+    for node in world.nodes[:3]:
+        assert not node.journal.stored[proven[0]].confirmed
+        world.kill(node.index)
+        world.restart(node.index)
+    world.run_until(START + 60 + RECEIPT_TRUST_MS // 1000)
+    assert proven[0] in world.table.rows
+
+
+def test_what_a_node_has_stored_itself_is_confirmed_in_its_journal() -> None:
+    """Without that the journal forgets none of it, ever."""
+    world = World(make_network(4))
+    world.run_until(START + 40)
+    (row,) = world.get_rows()
+    (writer,) = [node for node in world.nodes if node.get_notes(NoteKind.STORED)]
+    assert writer.journal.stored[row.id].confirmed
+
+
 def test_a_lying_receipt_for_another_store_is_nothing() -> None:
     network = make_network(4)
     world = World(network, alive=[0, 1, 2])
     world.run_until(START + 10)
     proven = [record.id for record in world.nodes[0].journal.proven.values()]
     world.send(3, pack(receipts=[make_receipt(network, 3, proven, store=b"x" * 32)]))
+    world.run_until(START + 11)
+    assert not any(node.get_notes(NoteKind.RECEIPT) for node in world.nodes)
     world.run_until(START + 40)
     (row,) = world.get_rows()
     assert 30_000 <= world.table.written_ms[row.id] - row.last_signed_ms <= 31_000

@@ -174,6 +174,11 @@ def test_a_late_signature_is_added_by_one_member_with_one_statement() -> None:
         if isinstance(one, ev.AddSignatures)
     ]
     assert added == get_writers(network, START, [0, 1, 2])[:1]
+    # After the gathering time, and no heartbeat had to come first.
+    (added_ms,) = (
+        ms for n in world.nodes for ms, one in n.audits if isinstance(one, ev.AddSignatures)
+    )
+    assert added_ms <= (START + 41) * 1000
     assert world.table.rows[id_] == row
 
 
@@ -276,6 +281,81 @@ def test_a_page_that_fails_is_tried_again_and_after_three_times_not_before_the_n
     assert deadline_ms is not None
     assert audit.advance(at(deadline_ms - 1), is_free=True) == []
     assert DUE_MS < deadline_ms <= DUE_MS + AUDIT_RECENT_EVERY_MS
+
+
+def test_failures_are_counted_a_page_and_not_a_week() -> None:
+    audit, _ = make_audit()
+    mono_ms = DUE_MS
+    pages = AUDIT_FAILURES_MAX + 1
+    rows = NETWORK.rows(AUDIT_ROWS_MAX * pages)
+    for page in range(pages):
+        read = begin_page(audit, mono_ms)
+        audit.process(ev.AuditFailed(read.token, "timeout"), CHAIN, at(mono_ms))
+        mono_ms += AUDIT_RETRY_MS
+        read = begin_page(audit, mono_ms)
+        assert read.range is not None
+        found = tuple(
+            FoundRow(row.id, make_claim(row), None, "1")
+            for row in rows[page * AUDIT_ROWS_MAX : (page + 1) * AUDIT_ROWS_MAX]
+        )
+        assert audit.process(ev.RowsRead(read.token, found), CHAIN, at(mono_ms)) == []
+        mono_ms += AUDIT_PAUSE_MS
+    assert begin_page(audit, mono_ms).range is not None
+
+
+def test_who_is_at_the_table_all_the_time_makes_nobody_read_the_week_all_the_time() -> None:
+    audit, writing = make_audit()
+    writing.process_up(STORE, at(0))
+    mono_ms, wholes = DUE_MS, []
+    while mono_ms < DUE_MS + 2 * AUDIT_RECENT_EVERY_MS:
+        (recall,) = audit.advance(at(mono_ms), is_free=True)
+        assert isinstance(recall, ev.RecallRange)
+        is_whole = recall.after[0] < START - AUDIT_RECENT_S - 1
+        wholes += [mono_ms] if is_whole else []
+        # Each time the same row is gone again.
+        records = (make_record(ROWS[0]),)
+        (read,) = audit.process(ev.RangeRecalled(recall.token, records), CHAIN, at(mono_ms))
+        assert isinstance(read, ev.ReadRows)
+        (again,) = audit.process(ev.RowsRead(read.token, ()), CHAIN, at(mono_ms))
+        assert isinstance(again, ev.ReadRows)
+        audit.process(ev.RowsRead(again.token, ()), CHAIN, at(mono_ms))
+        writing.process_written((ROWS[0].id,))
+        deadline_ms = audit.get_deadline_ms(is_free=True)
+        assert deadline_ms is not None
+        mono_ms = max(mono_ms + 1, deadline_ms)
+    assert 1 <= len(wholes) <= 3
+
+
+def test_nothing_is_put_in_a_false_rows_place_before_it_has_settled() -> None:
+    audit = Audit(ME, Writing(ME, lambda store, mono_ms: [ME]), lambda id_: id_ == ROWS[0].id)
+    audit.process_up(STORE, at(0))
+    read = begin_page(audit, DUE_MS, ROWS[:2])
+    found = tuple(
+        FoundRow(row.id, replace(make_claim(row), price="1"), None, "1") for row in ROWS[:2]
+    )
+    audit.process(ev.RowsRead(read.token, found), CHAIN, at(DUE_MS))
+    (correct,) = audit.advance(at(DUE_MS), is_free=True)
+    assert isinstance(correct, ev.Correct)
+    assert [one.id for one in correct.corrections] == [ROWS[1].id]
+
+
+def test_what_its_proposer_has_not_signed_is_no_truth_however_many_others_have() -> None:
+    report = NETWORK.report(0, proposer=0)
+    found = FoundRow(
+        NETWORK.compute_id(report), make_claim(NETWORK.row(report, (1, 2, 3))), None, "1"
+    )
+    judged = judge_unknown(found, CHAIN, frozenset({1}), ME, Now(0, 0))
+    assert (judged.standing, judged.truth) == (Standing.FALSE, None)
+
+
+def test_the_epoch_of_a_row_is_what_was_signed_and_not_the_column_beside_it() -> None:
+    for column in (None, "0x" + "00" * 32, "none"):
+        claim = replace(make_claim(ROWS[0]), epoch=column)
+        found = FoundRow(ROWS[0].id, claim, None, "1")
+        judged = judge_unknown(found, CHAIN, frozenset({1}), ME, Now(0, 0))
+        assert (judged.standing, judged.reason) == (Standing.FALSE, "column_mismatch")
+        assert judged.truth is not None
+        assert judged.truth.signatures == ROWS[0].signatures
 
 
 def test_a_page_never_has_more_rows_or_signatures_than_are_checked_in_a_tenth_of_a_second() -> None:

@@ -280,6 +280,14 @@ def test_a_protocol_that_a_node_does_not_know_is_read_and_told_and_not_signed() 
     assert "epoch 2 has protocol 2, this version knows 1" in problem
     assert {vote.report.epoch for vote in node.past_votes} == {first.hash}
     assert set(rounds_by_epoch(world)) == {first.hash}
+    # Nor is it taken in, however many have signed it: by which rules did they?
+    network = as_network(chain.newest)
+    world.send(1, pack(network.entry(network.report(9, proposer=1), (0, 1, 2, 3))))
+    world.run_until(START + 201)
+    assert "unknown_protocol" in node.get_reasons(NoteKind.IGNORED)
+    assert chain.newest.hash not in {
+        note.entry.report.epoch for note in node.journal.proven.values()
+    }
 
 
 def test_other_epochs_at_the_place_of_known_ones_are_refused_with_a_reason() -> None:

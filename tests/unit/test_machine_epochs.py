@@ -12,6 +12,7 @@ from gossip_price.core import events as ev
 from gossip_price.core.events import NoteKind
 from gossip_price.core.rounds import get_vote_key, list_vote_keys, order_proposers
 from gossip_price.core.types import Report
+from gossip_price.core.wire import decode
 from gossip_price.network.document import (
     Document,
     DocumentError,
@@ -243,6 +244,7 @@ def test_a_removed_member_is_heard_until_its_last_rounds_have_settled_and_writes
     # Nobody else reaches the database.
     world = World(ALL, chain=chain, alive=range(5), store_up=False)
     world.run_until(START + 62)
+    world.nodes[4].published.clear()
     world.table.up = True
     world.give_store(4, b"S" * 32)
     world.run_until(START + 130)
@@ -250,6 +252,8 @@ def test_a_removed_member_is_heard_until_its_last_rounds_have_settled_and_writes
         row.report.round for row in world.get_rows() if row.writer == ALL.document.addresses[4]
     }
     assert START + 45 in stored
+    # Nobody would ask it for what it alone knows, did it not say so.
+    assert any(decode(data).heartbeats for data in world.nodes[4].published)
 
 
 def test_a_raised_threshold_holds_from_its_round_on() -> None:

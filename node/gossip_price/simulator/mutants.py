@@ -30,6 +30,7 @@ from gossip_price.core.machine import Machine
 from gossip_price.core.merging import Merging
 from gossip_price.core.presence import Presence
 from gossip_price.core.quorum import Tally
+from gossip_price.core.reports import Reports
 from gossip_price.core.rounds import list_vote_keys
 from gossip_price.core.types import Now
 from gossip_price.core.votes import Votes
@@ -417,6 +418,30 @@ def _vote_in_each_epoch() -> AbstractContextManager[None]:
     return _changed(votes, "list_vote_keys", list_keys)
 
 
+def _bind_by_own_mode() -> AbstractContextManager[None]:
+    """A vote of a round's other mode, under the epoch before, binds nobody."""
+
+    def list_keys(*given: Any) -> list[str]:
+        return list_vote_keys(*given)[:1]
+
+    return _changed(votes, "list_vote_keys", list_keys)
+
+
+def _sign_again_however_late() -> AbstractContextManager[None]:
+    """What a full disk kept from being signed is signed when there is space, whenever that is."""
+
+    def sign_again(self: Any, now: Now) -> None:
+        for vote in self._votes.list_unsigned():
+            self._effects.remember(vote)
+            self._effects.append(ev.Sign(vote.id))
+
+    return _changed(Voting, "sign_again", sign_again)
+
+
+def _never_drop_unproven() -> AbstractContextManager[None]:
+    return _changed(Reports, "drop", lambda self, tally: self._unsettled.discard(tally.id))
+
+
 def _keep_old_rounds() -> AbstractContextManager[None]:
     """Go on with rounds that were begun under an epoch not in force for them."""
     return _changed(Ending, "_rebind", lambda self, round_: None)
@@ -483,6 +508,20 @@ def _quarantine_alone() -> AbstractContextManager[None]:
         return original(self, bare, wall_ms)
 
     return _changed(Table, "correct", correct)
+
+
+def _correct_unsettled() -> AbstractContextManager[None]:
+    """What belongs in a false row's place is put there before it has settled."""
+    original = Audit._judge
+
+    def judge(self: Any, *given: Any) -> Any:
+        is_unsettled, self._is_unsettled = self._is_unsettled, lambda id_: False
+        try:
+            return original(self, *given)
+        finally:
+            self._is_unsettled = is_unsettled
+
+    return _changed(Audit, "_judge", judge)
 
 
 def _trust_range() -> AbstractContextManager[None]:
@@ -586,6 +625,8 @@ MUTANTS: Final = (
            _looking_at("slow", epochs=True)),
     Mutant("vote anew in each epoch", "votes", _vote_in_each_epoch,
            _looking_at("slow", epochs=True)),
+    Mutant("bind a round by its own mode alone", "votes", _bind_by_own_mode,
+           _looking_at("slow", turns=True)),
     Mutant("go back to an older epoch", "votes", _go_back,
            _looking_at("oldfile", epochs=True)),
     Mutant("sign by rules that one does not know", "votes", _know_all_protocols,
@@ -596,6 +637,8 @@ MUTANTS: Final = (
            _looking_at("slow", "oneway", "loss", habits=("malleate",))),
     Mutant("sign before the journal is synced", "votes", _sign_before_journal, _CRASHES),
     Mutant("report a sync that was none", "votes", _skip_sync, _CRASHES),
+    Mutant("sign what met a full disk, however late", "votes", _sign_again_however_late,
+           _looking_at("disk")),
     Mutant("forget votes on restart", "votes", _forget_votes, _CRASHES),
     Mutant("forget the highest round on restart", "votes",
            _forget_highest_round, _looking_at("clock", "kill", interval=15)),
@@ -637,10 +680,13 @@ MUTANTS: Final = (
     Mutant("drop what was refused", "keeping", _unaudited(_drop_refused), _looking_at("poison")),
     Mutant("store before settlement", "settling", _store_unsettled),
     Mutant("settle on first proven", "settling", _settle_on_first_proven),
+    Mutant("correct what has not settled", "settling", _correct_unsettled,
+           _looking_at("squat")),
     Mutant("settle by the wall clock", "settling", _settle_by_wall_clock,
            _looking_at("clock")),
     Mutant("drop the union", "liveness", _drop_union),
     Mutant("never forget rounds", "bounds", _never_forget_rounds),
+    Mutant("never drop what is not proven", "bounds", _never_drop_unproven),
     Mutant("send on each merge", "cost", _send_on_each_merge),
     Mutant("let everybody write", "cost", _everybody_writes, Options(faults=())),
     Mutant("drop the signers of closed rounds", "agreement", _drop_closed_bits,

@@ -88,6 +88,21 @@ class SettlingChecker(Checker):
                     pair=row.claim.pair, round_=row.claim.round,
                 )  # fmt: skip
 
+    def corrected(
+        self, at: Moment, node: int, moved: tuple[bytes, ...], put: tuple[bytes, ...]
+    ) -> None:
+        # What stands in a false row's place is a row as well.
+        for id_ in put:
+            law = self._law_by_id.get(id_)
+            times = sorted(self._first_ms[node].get(id_, {}).values())
+            is_known = id_ in self._stored or id_ in self._settled.get(node, ())
+            if law is None or is_known or len(times) < law.quorum:
+                continue
+            settled_ms = _compute_settled_ms(times, law)
+            if at.mono_ms < settled_ms:
+                early_ms = settled_ms - at.mono_ms
+                self.blame(at, node, f"put {id_.hex()[:8]} in its place {early_ms} ms too early")
+
 
 def _compute_settled_ms(times: list[int], law: Law) -> int:
     """Return when a report settles whose signers, a quorum at least, came at these times.

@@ -10,8 +10,11 @@ import pytest
 from crafted import make_heartbeat, make_receipt, pack
 from gossip_price.core import events as ev
 from gossip_price.core.events import NoteKind
+from gossip_price.core.judging import Standing, judge_unknown
+from gossip_price.core.proof import EpochBook, UnprovenError, verify_row
 from gossip_price.core.rounds import get_vote_key, list_vote_keys, order_proposers
-from gossip_price.core.types import Report
+from gossip_price.core.rows import FoundRow
+from gossip_price.core.types import Now, Report
 from gossip_price.core.wire import decode
 from gossip_price.network.document import (
     Document,
@@ -21,6 +24,8 @@ from gossip_price.network.document import (
     compute_minimum_signers,
 )
 from gossip_price.network.epochs import EpochChain
+from gossip_price.network.planner import plan_next
+from gossip_price.simulator.database import make_claim
 from networks import START, TERMS, SampleNetwork, make_network
 from world import PRICE, World
 
@@ -367,3 +372,54 @@ def test_the_last_round_of_an_epoch_is_signed_within_the_skew_after_the_next_has
     world.run_until(START + 64)
     (vote,) = [vote for vote in world.nodes[0].past_votes if vote.report.round == START + 45]
     assert vote.report.epoch == FOUR.hash
+
+
+def test_who_is_left_two_epochs_behind_proves_nothing_to_those_who_have_heard() -> None:
+    """From `EveryNode` to `Rounds`, on the planner's way: 3 of 10 suffice where nobody hears."""
+    ten = make_network(10, mode=Mode.EVERY_NODE)
+    quorum = compute_minimum_signers(Mode.ROUNDS, 10, ten.document.faulty)
+    wanted = msgspec.structs.replace(ten.document, mode=Mode.ROUNDS, minimum_signers=quorum)
+    world = World(ten)
+    chain = EpochChain([ten.document])
+    for _ in range(2):
+        world.run_until(chain.newest.start + 31)
+        plan = plan_next(
+            chain.newest, wanted, is_proven=True, now_s=world.wall_ms // 1000, lead_s=10
+        )
+        assert plan.document is not None
+        chain = EpochChain([*chain.documents, plan.document])
+        announce(world, chain, range(3, 10))
+    first, _, last = chain.documents
+    assert last.mode is Mode.ROUNDS
+    world.run_until(last.start + 120)
+    rows = [row for row in world.get_rows() if row.report.round >= last.start]
+    laggards = {row.id for row in rows if row.report.epoch == first.hash}
+    assert laggards, "three of them are a quorum of their own"
+    assert laggards <= world.nodes[0].journal.proven.keys()
+    for node in world.nodes[3:]:
+        assert not laggards & node.journal.proven.keys()
+        assert "epoch_left" in node.get_reasons(NoteKind.IGNORED)
+        assert node.penalized == []
+        # They may put it back as long as they have not heard: their rows are left alone.
+        assert not node.get_notes(NoteKind.QUARANTINED)
+    # Whoever has the documents sees one price of each of these rounds, and no more.
+    book = EpochBook(chain.documents)
+    for row in rows:
+        if row.id in laggards:
+            with pytest.raises(UnprovenError, match="epoch_left"):
+                book.find(first.hash, row.report.round)
+        else:
+            verify_row(make_claim(row), book.find(row.report.epoch, row.report.round))
+    proven = [row.report.round for row in rows if row.id not in laggards]
+    assert len(proven) == len(set(proven)) >= 4
+    found = FoundRow(row_id := min(laggards), make_claim(world.table.rows[row_id]), None, "1")
+    judged = judge_unknown(found, chain, frozenset({1}), bytes(20), Now(0, 0))
+    assert (judged.standing, judged.reason) == (Standing.UNKNOWN_EPOCH, "epoch_left")
+
+
+def test_one_epoch_behind_a_quorum_is_a_quorum() -> None:
+    assert not BOTH.is_left(FOUR, START + 60)
+    third = EpochChain([FOUR, FIVE, follow(FIVE, range(5), START + 120, max_deviation=50)])
+    assert not third.is_left(FOUR, START + 105)
+    assert third.is_left(FOUR, START + 120)
+    assert not third.is_left(FIVE, START + 120)

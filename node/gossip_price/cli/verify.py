@@ -246,7 +246,7 @@ def _check_row(row: ClaimedRow, broken: dict[str, str], check: Check) -> None:
     try:
         epoch = row.epoch or ""
         try:
-            document = check.book.find(parse_hash(epoch))
+            document = check.book.find(parse_hash(epoch), row.round or 0)
         except ValueError as error:
             if isinstance(error, UnprovenError):
                 if epoch in broken:
@@ -270,11 +270,11 @@ def _check_json(
     """Check prices that carry their documents.
 
     Epochs come in any order with the prices, so which of them are vouched for is decided at the
-    end, for the first price of each.
+    end, for the newest price of each.
     """
     check.place = "standard input" if name == "-" else name
     known = {document.hash: document for document in documents}
-    first_ids: dict[bytes, str] = {}
+    newest: dict[bytes, tuple[int, str]] = {}
     try:
         with open_prices(name) as prices:
             for price in prices:
@@ -295,12 +295,13 @@ def _check_json(
                 except UnprovenError as error:
                     check.fail(price.id, error)
                 else:
-                    first_ids.setdefault(document.hash, price.id)
+                    last = (price.report.round, price.id)
+                    newest[document.hash] = max(last, newest.get(document.hash, last))
                     check.count(len(signers), document, price.report.round)
         check.book = EpochBook(known.values(), trusted)
-        for epoch, id_ in first_ids.items():
+        for epoch, (round_, id_) in newest.items():
             try:
-                check.book.find(epoch)
+                check.book.find(epoch, round_)
             except UnprovenError as error:
                 check.fail(id_, error, counted=True)
     except _StopError:

@@ -69,8 +69,12 @@ def check_entry(entry: Entry, document: Document | None, chain: EpochChain, now:
     # [ignore] the author may not have the newer epoch yet: nobody signs this any more, but what
     # a quorum that had not heard of it has proven is merged
     is_claimed_proven = len(claimed) >= document.minimum_signers
-    if chain.get_in_force(entry.report.round) is not document and not is_claimed_proven:
-        return _ignore("epoch_not_in_force")
+    if chain.get_in_force(entry.report.round) is not document:
+        # [ignore] nor two newer ones: by then it was left for good, whoever still signs
+        if chain.is_left(document, entry.report.round):
+            return _ignore("epoch_left")
+        if not is_claimed_proven:
+            return _ignore("epoch_not_in_force")
     # [ignore] somebody's clock is wrong, perhaps ours
     if is_too_early(document, entry.report.round, now):
         return _ignore("future_round")

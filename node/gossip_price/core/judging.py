@@ -22,10 +22,12 @@ from gossip_price.core.proof import (
 )
 from gossip_price.core.rows import FoundRow, LateSignature
 from gossip_price.core.types import REPORT_TYPE, Now, Report, StoredRow, decode_report
-from gossip_price.network.document import Document
+from gossip_price.network.document import INTEGER_MAX, Document
 from gossip_price.network.epochs import EpochChain
 
 _REPORT_BYTES: Final = 256
+#: The third field of a report, behind its type hash.
+_ROUND_WORD: Final = slice(96, 128)
 
 
 class Standing(Enum):
@@ -74,6 +76,9 @@ def judge_unknown(
         return Judgement(Standing.UNKNOWN_EPOCH, "epoch_unknown")
     if document.protocol not in protocols:
         return Judgement(Standing.UNKNOWN_EPOCH, "protocol_unknown")
+    if chain.is_left(document, _get_round(found.claim)):
+        # Laggards prove it to each other, and would put it back until they have heard.
+        return Judgement(Standing.UNKNOWN_EPOCH, "epoch_left")
     try:
         verify_row(found.claim, document)
     except UnprovenError as error:
@@ -97,6 +102,14 @@ def make_row(record: ProvenRecord, document: Document, me: bytes) -> StoredRow:
         spread_bp=record.spread_bp,
         writer=me,
     )
+
+
+def _get_round(claim: ClaimedRow) -> int:
+    """Return the round of which the report's bytes are, or else the column beside them."""
+    report = claim.report or b""
+    if len(report) == _REPORT_BYTES:
+        return min(int.from_bytes(report[_ROUND_WORD], "big"), INTEGER_MAX)
+    return claim.round or 0
 
 
 def _find_document(claim: ClaimedRow, chain: EpochChain) -> Document | None:

@@ -133,7 +133,8 @@ def check_report(report: Report, document: Document) -> None:
     """Check that the report is one that `document` allows. Raises UnprovenError.
 
     That a later epoch had begun by the report's round is no objection: a quorum that had not
-    heard of it yet may sign, and the two epochs' quorums overlap in honest members.
+    heard of it yet may sign, and the two epochs' quorums overlap in honest members. That two had
+    is one, which takes an `EpochBook` to see.
     """
     if report.epoch != document.hash:
         _fail("epoch_mismatch", f"the report names epoch 0x{report.epoch.hex()}")
@@ -197,10 +198,11 @@ class EpochBook:
     def __contains__(self, epoch: object) -> bool:
         return epoch in self._documents
 
-    def find(self, epoch: bytes) -> Document:
+    def find(self, epoch: bytes, round_: int = 0) -> Document:
         """Return the document with this hash. Raises UnprovenError.
 
-        Unknown, not vouched for, or of a protocol whose rules this version cannot judge by.
+        Unknown, not vouched for, left for good before `round_`, or of a protocol whose rules this
+        version cannot judge by.
         """
         document = self._documents.get(epoch)
         if document is None:
@@ -211,6 +213,16 @@ class EpochBook:
                 f"epoch {document.epoch} (0x{epoch.hex()}) is neither a trusted one nor before "
                 "one: trust its hash, or a later one's, if you have it from its members",
             )
+        if any(
+            later.start <= round_
+            for after in self._list_followers(document)
+            for later in self._list_followers(after)
+        ):
+            _fail(
+                "epoch_left",
+                f"epoch {document.epoch} was left for good before round {round_}: two others had"
+                " begun by then",
+            )
         if document.protocol not in PROTOCOLS_KNOWN:
             _fail(
                 "protocol_unknown",
@@ -218,6 +230,10 @@ class EpochBook:
                 " does not know; remedy: a newer version of gossip-price",
             )
         return document
+
+    def _list_followers(self, document: Document) -> list[Document]:
+        previous = "0x" + document.hash.hex()
+        return [other for other in self.list_vouched() if other.previous == previous]
 
     def list_vouched(self) -> tuple[Document, ...]:
         """Return the known documents that count."""

@@ -59,6 +59,15 @@ class EpochChain:
         """Return the epoch in force at this second; before the first one starts, that one."""
         return self.documents[max(bisect_right(self._starts, unix_s), 1) - 1]
 
+    def is_left(self, document: Document, round_: int) -> bool:
+        """Tell whether this epoch was left for good before a round: two others have begun by then.
+
+        One behind, a quorum of laggards is a quorum. Two behind it can be none where quorums
+        overlap; those of two epochs of `EveryNode` in a row need not.
+        """
+        in_force = self.get_in_force(round_)
+        return in_force is not None and in_force.epoch > document.epoch + 1
+
     def list_live(self, unix_s: int) -> tuple[Document, ...]:
         """Return the epochs whose members have something to say, the one in force first.
 

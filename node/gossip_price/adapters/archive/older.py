@@ -30,7 +30,7 @@ def read_row(row: HistoryRow, book: EpochBook) -> FoundPrice:
     """Return what a row proves, with the late signatures that are good. Raises UnprovenError."""
     claim = row.claim
     try:
-        document = book.find(parse_hash(claim.epoch or ""))
+        document = book.find(parse_hash(claim.epoch or ""), claim.round or 0)
     except UnprovenError:
         raise
     except ValueError as error:

@@ -34,6 +34,8 @@ class AgreementChecker(Checker):
         self._known: dict[int, Known] = {}
         self._roots: dict[int, tuple[int, dict[int, bytes]]] = {}
         self._here: set[int] = set()
+        #: Reports of an epoch that was left for good before their round.
+        self._left: set[bytes] = set()
         self._looked: Moment | None = None
 
     def began(self, at: Moment, node: int, *, lost_volume: bool) -> None:
@@ -51,6 +53,11 @@ class AgreementChecker(Checker):
 
     def inspected(self, at: Moment, node: int, machine: object, journal: Any) -> None:
         self._looked = at
+        self._left.update(
+            id_
+            for id_, record in journal.proven.items()
+            if self.is_left(self.law_by_epoch[record.entry.report.epoch], record.entry.report.round)
+        )
         self._known[node] = {
             id_: (
                 record.entry.report.round,
@@ -76,7 +83,8 @@ class AgreementChecker(Checker):
         first = {id_: known for id_, known in self._known[members[0]].items() if known[0] < cut}
         for index in members:
             known = {id_: one for id_, one in self._known[index].items() if one[0] < cut}
-            lacking = [id_ for id_ in sorted(known.keys() | first.keys())
+            # What two epochs behind was proven, its laggards alone have taken in.
+            lacking = [id_ for id_ in sorted((known.keys() | first.keys()) - self._left)
                        if known.get(id_) != first.get(id_)]  # fmt: skip
             if lacking:
                 return index, f"{len(lacking)} closed reports differ, as {lacking[0].hex()[:8]}"

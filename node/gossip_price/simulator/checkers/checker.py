@@ -64,6 +64,11 @@ class Checker(Watcher):
         """Return the epoch in force for a round; None before the first."""
         return next((law for law in reversed(self.laws) if law.start <= round_), None)
 
+    def is_left(self, law: Law, round_: int) -> bool:
+        """Tell whether an epoch was left for good before a round: two others had begun by then."""
+        in_force = self.get_law(round_)
+        return in_force is not None and self.laws.index(in_force) - self.laws.index(law) > 1
+
     def is_content(self) -> bool:
         """Tell whether the history may end: nothing more is awaited."""
         return True

@@ -64,7 +64,7 @@ class KeepingChecker(Checker):
             if row.id in self._false:
                 self.blame(at, node, f"stored {row.id.hex()[:8]} where a false row stands")
             self._stored.add(row.id)
-            if law is None:
+            if law is None or self.is_left(law, claim.round):
                 continue
             first, may_share = self._rounds.setdefault(
                 (claim.pair, claim.round), (row.id, law.every_node)

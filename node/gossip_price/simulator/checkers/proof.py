@@ -5,14 +5,25 @@ Proven anew as it enters the table, and at the end as it stands there, late sign
 
 from __future__ import annotations
 
-from gossip_price.simulator.checkers.checker import Checker
-from gossip_price.simulator.facts import Claim, Law, Moment, Row, Signed
+from gossip_price.simulator.checkers.checker import Checker, Setting
+from gossip_price.simulator.facts import Claim, Law, Moment, Row, Signed, Told
 
 
 class ProofChecker(Checker):
     """Proves each row by its own arithmetic."""
 
     name = "proof"
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        #: The place of the newest epoch that each node has said to know.
+        self._known: dict[int, int] = {}
+        self._kept: set[tuple[int, bytes]] = set()
+
+    def told(self, at: Moment, node: int, told: Told) -> None:
+        law = self.law_by_epoch.get(told.id) if told.kind == "epoch_known" else None
+        if law is not None:
+            self._known[node] = max(self._known.get(node, 0), self.laws.index(law))
 
     def inserted(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
         if node in self.liars:
@@ -41,7 +52,10 @@ class ProofChecker(Checker):
         if node in self.liars or law is None:
             return
         signers = tuple((law.addresses[member], signature) for member, signature in signatures)
-        problem = self._find_problem(Row(id_, claim, signers))
+        # What it took in before it had heard, it keeps.
+        asker = -1 if (node, id_) in self._kept else node
+        problem = self._find_problem(Row(id_, claim, signers), asker)
+        self._kept.add((node, id_))
         if problem is not None:
             self.blame(at, node, f"calls {id_.hex()[:8]} proven: {problem}", pair=claim.pair,
                        round_=claim.round)  # fmt: skip
@@ -58,16 +72,17 @@ class ProofChecker(Checker):
                 if not is_good or address not in law.addresses:
                     self.blame(at, -1, f"a late signature of {row.id.hex()[:8]} is none")
 
-    def _find_problem(self, row: Row) -> str | None:
+    def _find_problem(self, row: Row, node: int = -1) -> str | None:
         claim = row.claim
         law = self.law_by_epoch.get(claim.epoch)
         if law is None:
             return "of an epoch that nobody made"
+        is_laggard = node < 0 or self.laws.index(law) >= self._known.get(node, 0) - 1
         if claim.round < law.start:
             return "of an epoch that had not begun in its round"
-        in_force = self.get_law(claim.round)
-        # A quorum that has not heard of the newest epoch may sign; one of two before cannot be.
-        if in_force is not None and self.laws.index(in_force) - self.laws.index(law) > 1:
+        # A quorum that has not heard of the newest epoch may sign. One of two before cannot be, but
+        # where quorums need not overlap: there it is nobody's who has heard.
+        if self.is_left(law, claim.round) and not (law.every_node and is_laggard):
             return "of an epoch that was left for good before its round"
         if self.evidence.compute_id(claim) != row.id:
             return "its id is not the hash of its content"

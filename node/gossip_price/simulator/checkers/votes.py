@@ -75,7 +75,12 @@ class VotesChecker(Checker):
             signers.setdefault(heard.id, set()).update(
                 signer for signer in heard.signers if signer in law.addresses
             )
-            proven = [i for i, who in signers.items() if len(who) >= self._get_quorum(i)]
+            proven = [
+                i
+                for i, who in signers.items()
+                if len(who) >= self._get_quorum(i)
+                and not self.is_left(self._get_law(i), claim.round)
+            ]
             if len(proven) > 1 and not all(self._get_law(i).every_node for i in proven):
                 self.blame(
                     at, node, f"two proven reports: {', '.join(i.hex()[:8] for i in proven)}",

@@ -121,6 +121,11 @@ def check_heartbeat(heartbeat: Heartbeat, chain: EpochChain, author: str, now: N
     # [ignore] of an epoch that is over: its author may not have heard, or be no member any more
     if document not in chain.list_live(now.wall_ms // 1000):
         return _ignore("epoch_over")
+    return check_words(heartbeat, document, author)
+
+
+def check_words(heartbeat: Heartbeat, document: Document, author: str) -> Verdict:
+    """Judge a heartbeat by itself: whoever reads it, whenever, finds the same."""
     # [reject] words about others, open ids or roots that no member of that epoch can have written
     try:
         decode_testimony(heartbeat, document)

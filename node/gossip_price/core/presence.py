@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import compress
+from itertools import compress, count
+from operator import eq
 
 from gossip_price.core.hearing import MemberPresence
 from gossip_price.core.limits import HEARTBEAT_MISSED, HEARTBEAT_MS, HEARTBEAT_QUIET_MS
@@ -157,13 +158,18 @@ class Presence:
         self, testimony: Testimony, document: Document, before: _Known | None
     ) -> list[int]:
         """Return at which beat each count last grew, this heartbeat's being the last of them."""
+        grown = [self._beat] * len(testimony.heard)
         if before is None:
-            return [self._beat] * len(testimony.heard)
-        grown = []
-        for address, count in zip(document.addresses, testimony.heard, strict=True):
-            place = before.document.index_by_address.get(address)
-            is_same = place is not None and before.testimony.heard[place] == count
-            grown.append(before.grown[place] if is_same and place is not None else self._beat)
+            return grown
+        heard, was_grown = before.testimony.heard, before.grown
+        if before.document is not document:
+            # By this epoch's roster; a member that the other did not have has grown just now.
+            places = [before.document.index_by_address.get(one) for one in document.addresses]
+            heard = tuple(-1 if place is None else heard[place] for place in places)
+            was_grown = [0 if place is None else was_grown[place] for place in places]
+        # Nearly all have grown: no step of ours for each of them.
+        for index in compress(count(), map(eq, testimony.heard, heard)):
+            grown[index] = was_grown[index]
         return grown
 
     def get_writers(self, document: Document, store: bytes, mono_ms: int) -> list[bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gossip_price.core.limits import HEARD_COUNT_MAX
@@ -98,8 +99,11 @@ def decode_observed(data: bytes, document: Document) -> tuple[Seen, ...]:
     return tuple(seen)
 
 
+@lru_cache(maxsize=64)
 def decode_testimony(heartbeat: Heartbeat, document: Document) -> Testimony:
     """Read all that a heartbeat says of others; `document` is the epoch that it names.
+
+    Cached: the doorkeeper reads it, and then who keeps it.
 
     Raises WireError with reason `malformed`.
     """

@@ -117,7 +117,7 @@ class Merging:
         settles_ms = tally.settles_ms
         if settles_ms is not None:
             heappush(self._settling, (settles_ms, tally.id))
-            self._agenda.due_ms = min(self._agenda.due_ms, settles_ms)
+            self._agenda.expect(settles_ms)
 
     def merge_own(self, tally: Tally, member: int, signature: bytes, now: Now) -> None:
         """Add our own signature, and let all know: an entry is sent on for that alone."""

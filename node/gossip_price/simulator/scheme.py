@@ -76,10 +76,12 @@ CHEAP: Final = Scheme("cheap", _sign_cheaply, _recover_cheaply)
 def installed(scheme: Scheme) -> Iterator[None]:
     """Let the core recover by this scheme, and read each message once for all receivers."""
     decode, compute_digest = wire.decode, Heartbeat.compute_digest
+    check_words = lru_cache(_MESSAGES_REMEMBERED)(checks.check_words)
     replaced = [
         (checks, "recover", crypto.recover, scheme.recover),
         (proof, "recover", crypto.recover, scheme.recover),
         (listening, "decode", decode, lru_cache(_MESSAGES_REMEMBERED)(decode)),
+        (checks, "check_words", checks.check_words, check_words),
         (Heartbeat, "compute_digest", compute_digest,
          lru_cache(_MESSAGES_REMEMBERED)(compute_digest)),
     ]  # fmt: skip

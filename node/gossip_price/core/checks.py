@@ -50,6 +50,25 @@ def check_entry(entry: Entry, document: Document | None, chain: EpochChain, now:
     """Judge an entry by everything but its signatures' mathematics and our own state."""
     if document is None:
         return _ignore("unknown_epoch")
+    verdict = check_form(entry, document)
+    if verdict.action is not Action.ACCEPT:
+        return verdict
+    # [ignore] the author may not have the newer epoch yet: nobody signs this any more, but what
+    # a quorum that had not heard of it has proven is merged
+    is_claimed_proven = len(entry.signatures) >= document.minimum_signers
+    if chain.get_in_force(entry.report.round) is not document and not is_claimed_proven:
+        return _ignore("epoch_not_in_force")
+    # [ignore] somebody's clock is wrong, perhaps ours
+    if is_too_early(document, entry.report.round, now):
+        return _ignore("future_round")
+    # [ignore] too old to be signed; what is proven is merged at any age
+    if is_over(document, entry.report.round, now) and not is_claimed_proven:
+        return _ignore("stale_round")
+    return ACCEPT
+
+
+def check_form(entry: Entry, document: Document) -> Verdict:
+    """Judge an entry by its epoch's document alone: whoever reads it, whenever, finds the same."""
     verdict = check_report(entry.report, document)
     if verdict.action is not Action.ACCEPT:
         return verdict
@@ -66,17 +85,6 @@ def check_entry(entry: Entry, document: Document | None, chain: EpochChain, now:
     # [reject] nobody signs for an epoch before it starts
     if entry.report.round < document.start:
         return _reject("epoch_not_started")
-    # [ignore] the author may not have the newer epoch yet: nobody signs this any more, but what
-    # a quorum that had not heard of it has proven is merged
-    is_claimed_proven = len(claimed) >= document.minimum_signers
-    if chain.get_in_force(entry.report.round) is not document and not is_claimed_proven:
-        return _ignore("epoch_not_in_force")
-    # [ignore] somebody's clock is wrong, perhaps ours
-    if is_too_early(document, entry.report.round, now):
-        return _ignore("future_round")
-    # [ignore] too old to be signed; what is proven is merged at any age
-    if is_over(document, entry.report.round, now) and not is_claimed_proven:
-        return _ignore("stale_round")
     return ACCEPT
 
 

@@ -53,9 +53,9 @@ class Outbox:
         self._set_deadline(mono_ms + self.compute_linger_ms(mono_ms))
 
     def add_heartbeat(self, heartbeat: Heartbeat, mono_ms: int) -> None:
-        """Send a heartbeat, in place of one that has not left yet."""
+        """Send a heartbeat, in place of one that has not left yet; in a quiet network at once."""
         self._heartbeat = heartbeat
-        self._set_deadline(mono_ms + self.compute_linger_ms(mono_ms))
+        self._set_deadline(mono_ms + self.compute_linger_ms(mono_ms) - LINGER_MIN_MS)
 
     def hurry(self, mono_ms: int) -> None:
         """Let everything leave now."""

@@ -100,7 +100,8 @@ class Node:
         self.life = 0
         #: Not None while the process is stopped (SIGSTOP): what came meanwhile.
         self.stopped: list[ev.Event] | None = None
-        self.tick_ms = -1
+        #: When its tick is on its way to it, and for which time of its machine; -1: none is.
+        self.tick_ms = self.due_ms = -1
         self.spins = 0
         #: Writes on their way, of the present life.
         self.writes = 0
@@ -226,7 +227,7 @@ class World:
         node.alive = True
         node.writes = 0
         node.stopped = None
-        node.tick_ms = -1
+        node.tick_ms = node.due_ms = -1
         node.spins = 0
         for watcher in self.watchers:
             watcher.began(self.get_moment(node), index, lost_volume=lost_volume)
@@ -316,7 +317,7 @@ class World:
                 if thing is None:
                     if node.tick_ms != self.true_ms or life != node.life:
                         continue
-                    node.tick_ms = -1
+                    node.tick_ms = node.due_ms = -1
                     if node.stopped is not None:
                         continue
                     thing = _TICK
@@ -328,7 +329,7 @@ class World:
                 if not node.alive:
                     continue
                 events: list[ev.Event] = [thing]  # type: ignore[list-item]  # as above
-                if things:
+                if things and things[0][0] == index:
                     self._take_company(things, node, events)
                 if node.stopped is not None:
                     node.stopped += events
@@ -355,8 +356,8 @@ class World:
 
     def take(self, node: Node, events: Sequence[ev.Event]) -> None:
         """Let a node take a turn with these events, and carry out what it asks for."""
-        now = self.now(node)
-        moment = Moment(self.true_ms, now.wall_ms, now.mono_ms)
+        now = node.clock.read(self.true_ms)
+        moment = Moment(self.true_ms, *now)
         for turned in self._turns:
             turned(moment, node.index)
         for event in events:
@@ -377,11 +378,13 @@ class World:
 
     def _set_tick(self, node: Node, now: Now) -> None:
         due_ms = node.turns.machine.get_deadline_ms(now)
+        if due_ms == node.due_ms and due_ms > now.mono_ms:
+            return  # most turns change nothing of what is due: the tick is on its way already
+        node.due_ms = due_ms
         node.spins = node.spins + 1 if due_ms <= now.mono_ms else 0
         if node.spins > SPINS_MAX:
             raise SpinError(f"node {node.index} asks for {due_ms}, it is {now.mono_ms}")
         tick_ms = max(node.clock.find_true_ms(due_ms), self.true_ms + (node.spins > 0))
-        # Most turns change nothing of what is due: then the tick is on its way already.
         if tick_ms != node.tick_ms:
             node.tick_ms = tick_ms
             self._schedule.add(tick_ms, (node.index, node.life, None))
@@ -491,11 +494,13 @@ class World:
         for watcher in self.watchers:
             watcher.published(moment, author, data)
         event = ev.Received(self.nodes[author].peer_id, data)
+        true_ms, add, route = self.true_ms, self._schedule.add, self.route
         for receiver in range(len(self.nodes)) if to is None else to:
             if receiver == author:
                 continue
-            for delay_ms in self.route(author, receiver, data):
-                self.give(receiver, event, delay_ms)
+            for delay_ms in route(author, receiver, data):
+                # It is on its way whatever becomes of the process that it will find there.
+                add(true_ms + delay_ms, (receiver, -1, event))
 
     def route(self, author: int, receiver: int, data: bytes) -> Iterable[int]:
         """Return the delays of the message's copies on this way."""

@@ -330,6 +330,7 @@ class Machine:
     def _process_signed(self, event: ev.Signed, now: Now) -> None:
         """A word of ours leaves soon; a vote may let its round go on."""
         if self._speaking.process_signed(event, now.mono_ms):
+            self._publish(now)
             self._agenda.expect(self._outbox.deadline_ms)
         else:
             self._agenda.look_at_rounds()
@@ -366,7 +367,10 @@ class Machine:
             self._calendar.remember_round()
         if self._is_leaving:
             self._outbox.hurry(now.mono_ms)
-        if self._outbox.deadline_ms is not None and now.mono_ms >= self._outbox.deadline_ms:
+        self._publish(now)
+
+    def _publish(self, now: Now) -> None:
+        if self._outbox.is_due(now.mono_ms):
             self._speaking.publish(self._reports.get_entry, now.mono_ms)
 
     def _look_at_rounds(self, now: Now) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import compress, count
+from itertools import compress
 from operator import eq
 
 from gossip_price.core.hearing import MemberPresence
@@ -168,7 +168,7 @@ class Presence:
             heard = tuple(-1 if place is None else heard[place] for place in places)
             was_grown = [0 if place is None else was_grown[place] for place in places]
         # Nearly all have grown: no step of ours for each of them.
-        for index in compress(count(), map(eq, testimony.heard, heard)):
+        for index in compress(range(len(heard)), map(eq, testimony.heard, heard)):
             grown[index] = was_grown[index]
         return grown
 

@@ -18,6 +18,9 @@ from gossip_price.simulator.facts import Moment
 _DAY_S: Final = 86_400
 _LEAF_MAX: Final = 16
 _DOMAIN: Final = b"gossip-price tree 1"
+#: Where a heartbeat's roots stand: after member, boot, sequence, epoch, clockMs, store, version,
+#: connected, heard, observed and open.
+_ROOTS_AT: Final = 11
 _decode = msgspec.msgpack.Decoder().decode
 
 Known = dict[bytes, tuple[int, frozenset[int]]]
@@ -47,7 +50,7 @@ class AgreementChecker(Checker):
         if node in self.liars:
             return
         for beat in _decode(data)[3]:
-            self._roots[node] = _read_roots(beat[8])
+            self._roots[node] = _read_roots(beat[_ROOTS_AT])
 
     def inspected(self, at: Moment, node: int, machine: object, journal: Any) -> None:
         self._looked = at
@@ -80,9 +83,10 @@ class AgreementChecker(Checker):
                        if known.get(id_) != first.get(id_)]  # fmt: skip
             if lacking:
                 return index, f"{len(lacking)} closed reports differ, as {lacking[0].hex()[:8]}"
-            # Heartbeats that were signed before the last look may be of an earlier cut.
-            said_cut, said = self._roots.get(index, (cut, {}))
-            if said and said_cut == cut and said != _compute_roots(known):
+            # Its newest heartbeat may be of an earlier cut than the last look: by that one, then.
+            said_cut, said = self._roots.get(index, (0, {}))
+            closed = {id_: one for id_, one in self._known[index].items() if one[0] < said_cut}
+            if said != _compute_roots(closed):
                 return index, "its heartbeats name other roots than its journal gives"
         return None
 

@@ -161,9 +161,14 @@ class World:
         #: Who waits for an answer: (node, its life), by token.
         self._questions: dict[int, tuple[int, int]] = {}
         self.watchers = tuple(watchers)
-        self._hears = [w.heard for w in watchers if type(w).heard is not Watcher.heard]
-        self._turns = [w.turned for w in watchers if type(w).turned is not Watcher.turned]
-        self._tells = [w.told for w in watchers if type(w).told is not Watcher.told]
+        # What happens most often is shown only to those whom it concerns.
+        self._see_turned = [w.turned for w in watchers if type(w).turned is not Watcher.turned]
+        self._see_heard = [w.heard for w in watchers if type(w).heard is not Watcher.heard]
+        self._see_told = [w.told for w in watchers if type(w).told is not Watcher.told]
+        self._see_signed = [w.signed for w in watchers if type(w).signed is not Watcher.signed]
+        self._see_published = [
+            w.published for w in watchers if type(w).published is not Watcher.published
+        ]
 
     # --- nodes --------------------------------------------------------------------------------
 
@@ -358,8 +363,8 @@ class World:
         """Let a node take a turn with these events, and carry out what it asks for."""
         now = node.clock.read(self.true_ms)
         moment = Moment(self.true_ms, *now)
-        for turned in self._turns:
-            turned(moment, node.index)
+        for see in self._see_turned:
+            see(moment, node.index)
         for event in events:
             self._show_event(moment, node, event)
         try:
@@ -391,14 +396,14 @@ class World:
 
     def _show_event(self, moment: Moment, node: Node, event: ev.Event) -> None:
         if isinstance(event, ev.Received):
-            for heard in self._hears:
-                heard(moment, node.index, event.author, event.data)
+            for see in self._see_heard:
+                see(moment, node.index, event.author, event.data)
         elif isinstance(event, ev.Answered):
             # An answer brings entries as a message of gossip does; watchers read both alike.
             message = _to_message(event.data)
             if message is not None:
-                for heard in self._hears:
-                    heard(moment, node.index, event.peer, message)
+                for see in self._see_heard:
+                    see(moment, node.index, event.peer, message)
         elif isinstance(event, ev.Stored | ev.StoreRefused | ev.StoreDown):
             node.writes = 0
         elif isinstance(event, ev.StoreUp):
@@ -478,21 +483,21 @@ class World:
         told = Told(
             note.kind.value, note.pair, note.round, note.id, note.count, note.reason, note.author
         )
-        for tell in self._tells:
-            tell(moment, node.index, told)
+        for see in self._see_told:
+            see(moment, node.index, told)
 
     def _tell_signed(self, node: Node, digest: bytes) -> None:
         moment = self.get_moment(node)
-        for watcher in self.watchers:
-            watcher.signed(moment, node.index, digest)
+        for see in self._see_signed:
+            see(moment, node.index, digest)
 
     # --- behind the ports ---------------------------------------------------------------------
 
     def send(self, author: int, data: bytes, to: Iterable[int] | None = None) -> None:
         """Gossip bytes in a member's name to all others, or to these."""
         moment = self.get_moment(self.nodes[author])
-        for watcher in self.watchers:
-            watcher.published(moment, author, data)
+        for see in self._see_published:
+            see(moment, author, data)
         event = ev.Received(self.nodes[author].peer_id, data)
         true_ms, add, route = self.true_ms, self._schedule.add, self.route
         for receiver in range(len(self.nodes)) if to is None else to:

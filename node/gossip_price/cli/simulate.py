@@ -11,6 +11,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Final
 
@@ -72,7 +73,6 @@ def run(options: argparse.Namespace) -> int:
     except ValueError as error:
         console.print(f"gossip-price simulate: {error}", style="red", highlight=False)
         return BROKEN
-    _collect_seldom()
     if options.mutants:
         return _run_mutants(console, options.jobs)
     if options.seed is not None:
@@ -112,7 +112,8 @@ def _run_one(console: Console, seed: int, fixed: Options, scheme: Scheme, *, tra
     began, began_cpu = time.monotonic(), time.process_time()
     timeline = Timeline()
     watchers = (timeline,) if trace else ()
-    outcome = run_plan(plan, scheme=scheme, watchers=watchers, hashed=scheme is REAL)
+    with _collecting_seldom():
+        outcome = run_plan(plan, scheme=scheme, watchers=watchers, hashed=scheme is REAL)
     seconds, cpu_seconds = time.monotonic() - began, time.process_time() - began_cpu
     console.print(render_plan(plan), highlight=False, markup=False)
     if scheme is CHEAP:
@@ -208,24 +209,30 @@ def _run_seeds(seeds: range, fixed: Options, jobs: int) -> Iterator[Outcome]:
     if jobs <= 1:
         yield from map(_run_planned, plans)
         return
-    with get_context("spawn").Pool(jobs, _collect_seldom) as pool:
+    with get_context("spawn").Pool(jobs) as pool:
         yield from pool.imap_unordered(_run_planned, plans, chunksize=4)
 
 
-def _collect_seldom() -> None:
-    """Look for cycles a hundred times less often: what a world makes by the million has none."""
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 20)
-
-
 def _run_planned(plan: Plan) -> Outcome:
-    return run_plan(plan)
+    with _collecting_seldom():
+        return run_plan(plan)
+
+
+@contextmanager
+def _collecting_seldom() -> Iterator[None]:
+    """Look for cycles a hundred times less often: what a world makes by the million has none."""
+    usual = gc.get_threshold()
+    gc.set_threshold(100 * usual[0], *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def _run_mutants(console: Console, jobs: int) -> int:
     table = Table("deliberate bug", "must be caught by", "seeds", "caught by")
     missed = 0
-    with get_context("spawn").Pool(jobs, _collect_seldom) as pool:
+    with get_context("spawn").Pool(jobs) as pool:
         found = pool.imap(_catch, range(len(MUTANTS)))
         for mutant, (seeds_tried, caught_by) in zip(MUTANTS, found, strict=True):
             missed += not caught_by

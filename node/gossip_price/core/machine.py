@@ -276,10 +276,10 @@ class Machine:
 
     def _process(self, event: ev.Event, now: Now) -> None:  # noqa: PLR0912  # a table of events
         match event:
-            case ev.Tick():
-                pass
             case ev.Received():
                 self._listening.process_message(event, now)
+            case ev.Tick():
+                pass
             case ev.Signed():
                 self._process_signed(event, now)
             case ev.Observed():

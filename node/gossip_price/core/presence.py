@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import compress
-from operator import eq
 
 from gossip_price.core.hearing import MemberPresence
 from gossip_price.core.limits import HEARTBEAT_MISSED, HEARTBEAT_MS, HEARTBEAT_QUIET_MS
@@ -21,6 +20,7 @@ from gossip_price.core.testimony import (
     encode_connected,
     encode_heard,
     encode_observed,
+    find_unchanged,
 )
 from gossip_price.core.types import Now
 from gossip_price.core.wire import NO_STORE, Heartbeat
@@ -145,31 +145,36 @@ class Presence:
             before = known.heartbeat
             if (heartbeat.boot, heartbeat.sequence) <= (before.boot, before.sequence):
                 return False
-        testimony = decode_testimony(heartbeat, document)
         same_life = known is not None and known.heartbeat.boot == heartbeat.boot
         self.changes += 1
-        grown = self._find_grown(testimony, document, known if same_life else None)
+        grown = self._find_grown(heartbeat, document, known if same_life else None)
         self._beats[heartbeat.member] = _Known(
-            heartbeat, document, testimony, now, self._beat, grown
+            heartbeat,
+            document,
+            decode_testimony(heartbeat, document),
+            now,
+            self._beat,
+            grown,
         )
         return True
 
     def _find_grown(
-        self, testimony: Testimony, document: Document, before: _Known | None
+        self, heartbeat: Heartbeat, document: Document, before: _Known | None
     ) -> list[int]:
         """Return at which beat each count last grew, this heartbeat's being the last of them."""
-        grown = [self._beat] * len(testimony.heard)
+        grown = [self._beat] * len(document.members)
         if before is None:
             return grown
-        heard, was_grown = before.testimony.heard, before.grown
-        if before.document is not document:
-            # By this epoch's roster; a member that the other did not have has grown just now.
-            places = [before.document.index_by_address.get(one) for one in document.addresses]
-            heard = tuple(-1 if place is None else heard[place] for place in places)
-            was_grown = [0 if place is None else was_grown[place] for place in places]
-        # Nearly all have grown: no step of ours for each of them.
-        for index in compress(range(len(heard)), map(eq, testimony.heard, heard)):
-            grown[index] = was_grown[index]
+        if before.document is document:
+            for index in find_unchanged(before.heartbeat.heard, heartbeat.heard):
+                grown[index] = before.grown[index]
+            return grown
+        # Another roster: a member that was not on it has grown just now.
+        heard = decode_testimony(heartbeat, document).heard
+        for index, address in enumerate(document.addresses):
+            place = before.document.index_by_address.get(address)
+            if place is not None and before.testimony.heard[place] == heard[index]:
+                grown[index] = before.grown[place]
         return grown
 
     def get_writers(self, document: Document, store: bytes, mono_ms: int) -> list[bytes]:

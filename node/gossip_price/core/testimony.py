@@ -64,6 +64,13 @@ def decode_heard(data: bytes, members: int) -> tuple[int, ...]:
     return struct.unpack(f">{members}I", data)
 
 
+def find_unchanged(before: bytes, after: bytes) -> tuple[int, ...]:
+    """Return the indices of the members whose counts are the same in both `heard`."""
+    members = len(after) // 4
+    counts = zip(decode_heard(before, members), decode_heard(after, members), strict=True)
+    return tuple(index for index, (count, later) in enumerate(counts) if count == later)
+
+
 def encode_observed(seen: Sequence[Seen], document: Document) -> bytes:
     """Write, by pair, its index (1 byte), round (8) and price (8); big-endian.
 

@@ -19,7 +19,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from gossip_price import crypto
-from gossip_price.core import checks, listening, proof, wire
+from gossip_price.core import checks, listening, presence, proof, wire
+from gossip_price.core.testimony import find_unchanged
 from gossip_price.core.wire import UNSIGNED, Heartbeat
 from gossip_price.crypto import SignatureError
 
@@ -84,12 +85,19 @@ def installed(scheme: Scheme) -> Iterator[None]:
         # Who signs it asks before, who hears it afterwards; the digest is the same.
         return digest_of(msgspec.structs.replace(self, signature=UNSIGNED), separator)
 
-    check_words = lru_cache(_MESSAGES_REMEMBERED)(checks.check_words)
+    remembered = (
+        (listening, "decode", decode),
+        (checks, "check_words", checks.check_words),
+        (checks, "check_form", checks.check_form),
+        (presence, "find_unchanged", find_unchanged),
+    )
     replaced = [
         (checks, "recover", crypto.recover, scheme.recover),
         (proof, "recover", crypto.recover, scheme.recover),
-        (listening, "decode", decode, lru_cache(_MESSAGES_REMEMBERED)(decode)),
-        (checks, "check_words", checks.check_words, check_words),
+        *(
+            (place, name, usual, lru_cache(_MESSAGES_REMEMBERED)(usual))
+            for place, name, usual in remembered
+        ),
         (Heartbeat, "compute_digest", compute_digest, compute_digest_once),
     ]
     before = []

@@ -28,6 +28,10 @@ def recall(world: World, index: int, entries: Iterable[Entry], *, stored: bool =
     """Put entries into the journal of a node that is not alive."""
     journal = world.nodes[index].journal
     for entry in entries:
+        document = world.chain.find(entry.report.epoch)
+        assert document is not None
+        # A later life takes up nothing else, and there would be no past.
+        assert len(entry.signatures) >= document.minimum_signers
         id_ = world.network.compute_id(entry.report)
         journal.proven[id_] = ev.ProvenRecord(id_, entry, entry.report.round * 1000 + 2_000)
         if stored:

@@ -339,7 +339,7 @@ class Engine:
             pair = effect.terms.pair
             self.offer(ev.NotObserved(pair, effect.round, error.reason, error.detail))
         else:
-            self.offer(ev.Observed(effect.round, observation))
+            self.offer(ev.Observed(effect.terms, effect.round, observation))
 
     async def _ask(self, effect: ev.Ask) -> None:
         deadline_s = effect.deadline_ms / 1000

@@ -417,7 +417,7 @@ async def test_the_databases_answers_are_events(
 @pytest.mark.parametrize(
     ("trouble", "expected"),
     [
-        (None, ev.Observed(60, Observation(TERMS.pair, 7, 0, 0, ("fake",)))),
+        (None, ev.Observed(TERMS, 60, Observation(TERMS.pair, 7, 0, 0, ("fake",)))),
         (
             NoObservationError("timeout", "3 s"),
             ev.NotObserved(TERMS.pair, 60, "timeout", "3 s"),

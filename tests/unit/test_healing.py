@@ -148,6 +148,11 @@ def test_a_peer_that_keeps_no_promise_is_asked_ever_more_seldom_until_it_keeps_o
     healing.process_answer("a", {ONE: 0b1}, now_ms)
     healing.process_claims("a", {TWO: 0b1}, now_ms)
     assert healing.take_question(lack_all, now_ms + 100) is not None
+    # It has begun anew: the next broken promise costs as little as the first.
+    now_ms += 100
+    healing.process_answer("a", {}, now_ms)
+    healing.process_claims("a", {bytes(32): 0b1}, now_ms)
+    assert healing.get_deadline_ms() == now_ms + HEARTBEAT_MS
 
 
 def test_less_than_was_claimed_keeps_no_promise() -> None:

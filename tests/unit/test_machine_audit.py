@@ -174,6 +174,11 @@ def test_a_late_signature_is_added_by_one_member_with_one_statement() -> None:
         if isinstance(one, ev.AddSignatures)
     ]
     assert added == get_writers(network, START, [0, 1, 2])[:1]
+    # After the gathering time, and no heartbeat had to come first.
+    (added_ms,) = (
+        ms for n in world.nodes for ms, one in n.audits if isinstance(one, ev.AddSignatures)
+    )
+    assert added_ms <= (START + 41) * 1000
     assert world.table.rows[id_] == row
 
 
@@ -278,6 +283,75 @@ def test_a_page_that_fails_is_tried_again_and_after_three_times_not_before_the_n
     assert DUE_MS < deadline_ms <= DUE_MS + AUDIT_RECENT_EVERY_MS
 
 
+def test_failures_are_counted_a_page_and_not_a_week() -> None:
+    audit, _ = make_audit()
+    mono_ms = DUE_MS
+    pages = AUDIT_FAILURES_MAX + 1
+    rows = NETWORK.rows(AUDIT_ROWS_MAX * pages)
+    for page in range(pages):
+        read = begin_page(audit, mono_ms)
+        audit.process(ev.AuditFailed(read.token, "timeout"), CHAIN, at(mono_ms))
+        mono_ms += AUDIT_RETRY_MS
+        read = begin_page(audit, mono_ms)
+        assert read.range is not None
+        found = tuple(
+            FoundRow(row.id, make_claim(row), None, "1")
+            for row in rows[page * AUDIT_ROWS_MAX : (page + 1) * AUDIT_ROWS_MAX]
+        )
+        assert audit.process(ev.RowsRead(read.token, found), CHAIN, at(mono_ms)) == []
+        mono_ms += AUDIT_PAUSE_MS
+    assert begin_page(audit, mono_ms).range is not None
+
+
+def test_holes_that_come_again_make_nobody_read_the_week_more_than_once_an_hour() -> None:
+    audit, writing = make_audit()
+    wholes = 0
+    for begun_ms in range(0, AUDIT_RECENT_EVERY_MS - DUE_MS, AUDIT_RECENT_EVERY_MS // 12):
+        # After each reconnect the same row is gone again.
+        writing.process_up(STORE, at(begun_ms))
+        audit.process_up(STORE, at(begun_ms))
+        mono_ms = begun_ms + DUE_MS
+        read = begin_page(audit, mono_ms, ROWS[:1])
+        (again,) = audit.process(ev.RowsRead(read.token, ()), CHAIN, at(mono_ms))
+        assert isinstance(again, ev.ReadRows)
+        audit.process(ev.RowsRead(again.token, ()), CHAIN, at(mono_ms))
+        writing.process_written((ROWS[0].id,))
+        wholes += bool(audit.advance(at(mono_ms + AUDIT_PAUSE_MS), is_free=True))
+    assert wholes == 1
+
+
+def test_nothing_is_put_in_a_false_rows_place_before_it_has_settled() -> None:
+    audit = Audit(ME, Writing(ME, lambda store, mono_ms: [ME]), lambda id_: id_ == ROWS[0].id)
+    audit.process_up(STORE, at(0))
+    read = begin_page(audit, DUE_MS, ROWS[:2])
+    found = tuple(
+        FoundRow(row.id, replace(make_claim(row), price="1"), None, "1") for row in ROWS[:2]
+    )
+    audit.process(ev.RowsRead(read.token, found), CHAIN, at(DUE_MS))
+    (correct,) = audit.advance(at(DUE_MS), is_free=True)
+    assert isinstance(correct, ev.Correct)
+    assert [one.id for one in correct.corrections] == [ROWS[1].id]
+
+
+def test_what_its_proposer_has_not_signed_is_no_truth_however_many_others_have() -> None:
+    report = NETWORK.report(0, proposer=0)
+    found = FoundRow(
+        NETWORK.compute_id(report), make_claim(NETWORK.row(report, (1, 2, 3))), None, "1"
+    )
+    judged = judge_unknown(found, CHAIN, frozenset({1}), ME, Now(0, 0))
+    assert (judged.standing, judged.truth) == (Standing.FALSE, None)
+
+
+def test_the_epoch_of_a_row_is_what_was_signed_and_not_the_column_beside_it() -> None:
+    for column in (None, "0x" + "00" * 32, "none"):
+        claim = replace(make_claim(ROWS[0]), epoch=column)
+        found = FoundRow(ROWS[0].id, claim, None, "1")
+        judged = judge_unknown(found, CHAIN, frozenset({1}), ME, Now(0, 0))
+        assert (judged.standing, judged.reason) == (Standing.FALSE, "column_mismatch")
+        assert judged.truth is not None
+        assert judged.truth.signatures == ROWS[0].signatures
+
+
 def test_a_page_never_has_more_rows_or_signatures_than_are_checked_in_a_tenth_of_a_second() -> None:
     assert compute_page_rows(CHAIN) == AUDIT_ROWS_MAX
     assert compute_page_rows(EpochChain([make_network(256).document])) == 8
@@ -333,3 +407,20 @@ def test_a_row_of_an_epoch_whose_rules_are_unknown_is_left_alone_whatever_it_loo
         assert judge_unknown(*given, frozenset({1, 2}), bytes(20), Now(0, 0)).standing is (
             Standing.TRUE if claim.price != "1" else Standing.FALSE
         )
+
+
+def test_what_waits_for_the_writers_is_not_missing() -> None:
+    world = World(make_network(4))
+    world.run_until(START + 20)
+    (poison, *_) = world.nodes[0].journal.proven
+    world.table.poison.add(poison)
+    world.run_until(START + 20 + HOUR_S)
+    assert poison not in world.table.rows
+    audited = collect(world, NoteKind.AUDITED)
+    assert audited
+    # Who it has not come to, by its rank or a restart, cannot know why it is not there.
+    tried = {node.index for node in world.nodes if node.get_notes(NoteKind.POISON)}
+    assert tried
+    for index in tried:
+        told = {note.detail for note in world.nodes[index].get_notes(NoteKind.AUDITED)}
+        assert told == {"0 missing, 0 false"}

@@ -57,6 +57,14 @@ def test_a_later_life_remembers_what_is_stored() -> None:
     assert describe(world, 2).stored_rounds == {PAIR: network.round(1)}
 
 
+def test_a_later_life_awaits_again_what_was_proven_and_had_not_settled() -> None:
+    world = World(make_network(4), latency_ms=100)
+    world.run_until(START + 11)
+    world.kill(2)
+    world.restart(2)
+    assert describe(world, 2).unsettled == 1
+
+
 def test_the_quorum_is_told_with_its_time_since_the_round_began_and_its_proposer() -> None:
     network = make_network(4)
     world = World(network, latency_ms=100)

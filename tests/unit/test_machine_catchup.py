@@ -38,6 +38,7 @@ from gossip_price.core.wire import decode
 from gossip_price.crypto import keccak256
 from gossip_price.network.document import DAY_S
 from gossip_price.network.epochs import EpochChain
+from gossip_price.simulator.checkers.bounds import measure
 from networks import START, SampleNetwork, make_network
 from past import NEXT_DAY, begin_with, get_known, make_past, recall
 from world import STORE, Node, World
@@ -131,14 +132,17 @@ def test_a_late_signature_of_what_left_memory_is_added_to_what_the_journal_holds
     monkeypatch.setattr(reports, "RECENT_MAX", 4)
     network = make_network(5, interval=600)
     report = network.report(7, 250_000_000_007, 0)
-    past = [*make_past(network, range(144)).values(), network.entry(report, (0, 1, 2, 3))]
+    past = [*make_past(network, range(144), (0, 1, 2, 3)).values()]
     world = begin_with(network, {0: past})
     world.run_until(NEXT_DAY + 2)
+    assert world.nodes[0].turns.machine.find_settled(network.compute_id(report)) is None
     # Gossip, months of messages later: a minimum of signers, one of them new.
     world.send(4, pack(network.entry(report, (0, 1, 2, 4))))
     world.run_until(NEXT_DAY + 4)
     assert get_known(world, 0)[network.compute_id(report)] == {0, 1, 2, 3, 4}
     assert not world.nodes[0].penalized
+    # The question to the journal is done with.
+    assert dict(measure(world.nodes[0].turns.machine))["Recalls._wanted"] == 0
 
 
 def test_an_old_entry_that_says_nothing_new_costs_nothing_and_changes_nothing(
@@ -147,9 +151,11 @@ def test_an_old_entry_that_says_nothing_new_costs_nothing_and_changes_nothing(
     monkeypatch.setattr(reports, "RECENT_MAX", 4)
     network = make_network(5, interval=600)
     report = network.report(7, 250_000_000_007, 0)
-    past = [*make_past(network, range(144)).values(), network.entry(report, (0, 1, 2, 3, 4))]
+    entries = make_past(network, range(144), (0, 1, 2, 3))
+    past = [*(entries | {7: network.entry(report, (0, 1, 2, 3, 4))}).values()]
     world = begin_with(network, {0: past})
     world.run_until(NEXT_DAY + 2)
+    assert world.nodes[0].turns.machine.find_settled(network.compute_id(report)) is None
     checked: list[bytes] = []
     monkeypatch.setattr(doorkeeper, "check_signature", lambda id_, *rest: checked.append(id_))
     before = world.nodes[0].journal.transactions
@@ -201,6 +207,9 @@ def test_catching_up_reads_no_database_and_writes_only_what_nobody_vouches_for_a
     world.table.rows.update({row.id: row for row in network.rows(144) if row.id in old})
     world.run_until(NEXT_DAY + 600)
     assert not world.nodes[3].get_notes(NoteKind.STORED)
+    # A later life of it, too, only looks after what others have stored.
+    stored = world.nodes[3].journal.stored
+    assert [stored[id_].confirmed for id_ in old] == [False] * 144
     assert set(world.writers) <= {0, 1, 2, 3}
     before = world.writers.count(3)
     world.run_until(NEXT_DAY + 200 + RECEIPT_TRUST_MS // 1000)

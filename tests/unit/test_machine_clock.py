@@ -6,6 +6,7 @@ import pytest
 
 from crafted import get_ranked, pack
 from gossip_price.core.events import NoteKind
+from gossip_price.core.rounds import is_over, is_too_early
 from gossip_price.core.types import Now
 from networks import START, make_network
 from world import PRICE, World
@@ -111,7 +112,8 @@ def test_a_clock_set_back_over_a_restart_does_not_make_its_heartbeats_replays() 
     world.nodes[2].clock_error_ms = -7_200_000
     world.kill(2)
     world.restart(2)
-    world.run_until(START + 100)
+    # What it said before is too old by then.
+    world.run_until(START + 300)
     assert 2 in world.get_writers_known_to(0)
 
 
@@ -122,3 +124,52 @@ def test_a_clock_wrong_within_the_skew_takes_part(error_s: int) -> None:
     node = world.nodes[2]
     assert len(node.get_notes(NoteKind.SIGNED)) + len(node.get_notes(NoteKind.PROPOSED)) >= 5
     assert len(world.get_rows()) >= 4
+
+
+def test_a_round_may_be_signed_from_a_skew_before_it_until_a_skew_after_it() -> None:
+    document = NETWORK.document
+    first_ms = (START - document.skew) * 1000
+    end_ms = (START + document.interval + document.skew) * 1000
+    moments = (first_ms - 1, first_ms, end_ms - 1, end_ms)
+    early = [is_too_early(document, START, Now(moment, 0)) for moment in moments]
+    over = [is_over(document, START, Now(moment, 0)) for moment in moments]
+    assert early == [True, False, False, False]
+    assert over == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("heard_s", "back_s", "signs"),
+    [(17, 0, True), (21, 0, False), (21, 7, False), (26, 12, False), (26, 26, False)],
+)
+def test_the_round_before_is_signed_within_the_skew_however_the_clock_is_set_back(
+    heard_s: int, back_s: int, signs: bool
+) -> None:
+    """The time since the round was left is counted on the clock that never steps."""
+    first, *_, late = get_ranked(NETWORK, 0)
+    # Started within the round, it observes in time and proposes nothing: its vote is free.
+    world = World(NETWORK, start_s=START + 5, alive=[late])
+    world.run_until(START + heard_s)
+    node = world.nodes[late]
+    votes = {vote.report.round for vote in node.journal.votes.values()}
+    assert START not in votes
+    node.clock_error_ms = -back_s * 1000
+    world.send(first, pack(NETWORK.entry(NETWORK.report(0, PRICE, first), (first,))))
+    world.run_until(START + heard_s + 1)
+    votes = {vote.report.round for vote in node.journal.votes.values()}
+    assert (START in votes) == signs
+
+
+def test_what_a_clock_set_back_has_made_early_is_signed_when_its_time_comes() -> None:
+    _, second, *_, last = get_ranked(NETWORK, 1)
+    world = World(NETWORK, alive=[last])
+    node = world.nodes[last]
+    world.run_until(START + 15.8)
+    world.send(second, pack(NETWORK.entry(NETWORK.report(1, PRICE, second), (second,))))
+    world.run_until(START + 16)
+    # Eight seconds before the round begins: more than the skew allows.
+    node.clock_error_ms = -9_000
+    second_s = NETWORK.round(1) + NETWORK.document.fallback_delay + 9
+    world.run_until(second_s - 0.1)
+    assert NETWORK.round(1) not in {vote.report.round for vote in node.journal.votes.values()}
+    world.run_until(second_s + 0.1)
+    assert NETWORK.round(1) in {vote.report.round for vote in node.journal.votes.values()}

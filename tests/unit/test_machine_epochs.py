@@ -10,7 +10,9 @@ import pytest
 from crafted import make_heartbeat, make_receipt, pack
 from gossip_price.core import events as ev
 from gossip_price.core.events import NoteKind
+from gossip_price.core.rounds import get_vote_key, list_vote_keys, order_proposers
 from gossip_price.core.types import Report
+from gossip_price.core.wire import decode
 from gossip_price.network.document import (
     Document,
     DocumentError,
@@ -19,8 +21,8 @@ from gossip_price.network.document import (
     compute_minimum_signers,
 )
 from gossip_price.network.epochs import EpochChain
-from networks import START, SampleNetwork, make_network
-from world import World
+from networks import START, TERMS, SampleNetwork, make_network
+from world import PRICE, World
 
 #: All who will ever be members; their indices in the world.
 ALL = make_network(6)
@@ -111,6 +113,9 @@ def test_one_that_hears_late_rejoins_in_the_round_under_way() -> None:
     keys = [vote.key for vote in laggard.past_votes]
     assert len(keys) == len(set(keys)) > len(voted)
     assert FIVE.hash in {vote.report.epoch for vote in laggard.past_votes}
+    # What it had seen by then is still what it saw: nothing was fetched again.
+    rounds = [note.round for note in laggard.get_notes(NoteKind.OBSERVED)]
+    assert rounds.count(START + 90) == 1
     assert laggard.get_notes(NoteKind.EPOCH_KNOWN)[-1].count == 2
 
 
@@ -157,6 +162,23 @@ def test_who_has_voted_under_the_old_mode_signs_no_second_price_under_the_new() 
 def _turn_around() -> tuple[Document, Document]:
     rounds = choose(range(4))
     return rounds, follow(rounds, range(4), START + 60, mode=Mode.EVERY_NODE)
+
+
+def test_a_price_asked_for_in_the_old_decimals_is_none_of_the_new_epochs() -> None:
+    """Who hears late has begun to fetch by the old terms: the same digits are another price."""
+    coarse = msgspec.structs.replace(TERMS, decimals=6)
+    after = follow(FOUR, range(4), START + 60, pairs=(coarse,))
+    world = World(ALL, chain=EpochChain([FOUR]), alive=range(4))
+    late = world.nodes[as_network(after).document.index_by_address[
+        order_proposers(after, TERMS.pair, START + 60)[0]]]  # fmt: skip
+    world.fetch_ms_by_member[late.index] = 3_000
+    announce(world, EpochChain([FOUR, after]), set(range(4)) - {late.index})
+    world.run_until(START + 62)
+    announce(world, EpochChain([FOUR, after]), (late.index,))
+    # What it asked for first comes a second later; what it asks for by the new terms, after that.
+    world.run_until(START + 90)
+    observed = [note for note in late.get_notes(NoteKind.OBSERVED) if note.round == START + 60]
+    assert [(note.price, note.decimals) for note in observed] == [(PRICE // 100, 6)]
 
 
 @pytest.mark.parametrize(("before_s", "after_s"), [(15, 600), (600, 15)])
@@ -222,6 +244,7 @@ def test_a_removed_member_is_heard_until_its_last_rounds_have_settled_and_writes
     # Nobody else reaches the database.
     world = World(ALL, chain=chain, alive=range(5), store_up=False)
     world.run_until(START + 62)
+    world.nodes[4].published.clear()
     world.table.up = True
     world.give_store(4, b"S" * 32)
     world.run_until(START + 130)
@@ -229,6 +252,8 @@ def test_a_removed_member_is_heard_until_its_last_rounds_have_settled_and_writes
         row.report.round for row in world.get_rows() if row.writer == ALL.document.addresses[4]
     }
     assert START + 45 in stored
+    # Nobody would ask it for what it alone knows, did it not say so.
+    assert any(decode(data).heartbeats for data in world.nodes[4].published)
 
 
 def test_a_raised_threshold_holds_from_its_round_on() -> None:
@@ -259,6 +284,14 @@ def test_a_protocol_that_a_node_does_not_know_is_read_and_told_and_not_signed() 
     assert "epoch 2 has protocol 2, this version knows 1" in problem
     assert {vote.report.epoch for vote in node.past_votes} == {first.hash}
     assert set(rounds_by_epoch(world)) == {first.hash}
+    # Nor is it taken in, however many have signed it: by which rules did they?
+    network = as_network(chain.newest)
+    world.send(1, pack(network.entry(network.report(9, proposer=1), (0, 1, 2, 3))))
+    world.run_until(START + 201)
+    assert "unknown_protocol" in node.get_reasons(NoteKind.IGNORED)
+    assert chain.newest.hash not in {
+        note.entry.report.epoch for note in node.journal.proven.values()
+    }
 
 
 def test_other_epochs_at_the_place_of_known_ones_are_refused_with_a_reason() -> None:
@@ -301,3 +334,36 @@ def test_a_report_signed_under_two_epochs_of_one_round_never_leaves_an_honest_no
             assert isinstance(vote.report, Report)
             signed.setdefault((node.index, vote.report.round), set()).add(vote.id)
     assert all(len(ids) == 1 for ids in signed.values())
+
+
+def test_an_epoch_that_met_a_full_disk_is_remembered_once_there_is_space() -> None:
+    world = World(ALL, chain=EpochChain([FOUR]), alive=range(4))
+    world.run_until(START + 20)
+    node = world.nodes[0]
+    node.journal.full = True
+    announce(world, BOTH, range(4))
+    world.run_until(START + 40)
+    node.journal.full = False
+    world.run_until(START + 50)
+    assert node.journal.epoch == ev.EpochRecord(FIVE.epoch, FIVE.hash)
+
+
+def test_every_proposer_of_every_epoch_of_the_other_mode_binds_a_round_of_rounds() -> None:
+    """Who hears of two epochs at once may have voted under the one before both."""
+    every = choose(range(5), mode=Mode.EVERY_NODE)
+    fewer = follow(every, range(4), START + 60, mode=Mode.EVERY_NODE)
+    rounds = follow(fewer, range(4), START + 120, mode=Mode.ROUNDS)
+    chain = EpochChain([every, fewer, rounds])
+    keys = list_vote_keys(rounds, chain, TERMS.pair, START + 120, rounds.addresses[0])
+    for proposer in every.addresses:
+        assert get_vote_key(every, TERMS.pair, START + 120, proposer) in keys
+
+
+def test_the_last_round_of_an_epoch_is_signed_within_the_skew_after_the_next_has_begun() -> None:
+    old = as_network(FOUR)
+    world = World(ALL, chain=BOTH, start_s=START + 46, alive=(0,))
+    world.run_until(START + 61)
+    world.send(1, pack(old.entry(old.report(3, proposer=1), (1,))))
+    world.run_until(START + 64)
+    (vote,) = [vote for vote in world.nodes[0].past_votes if vote.report.round == START + 45]
+    assert vote.report.epoch == FOUR.hash

@@ -245,3 +245,42 @@ def test_votes_outlive_the_longest_interval_of_all_epochs() -> None:
     world.send(first, pack(slow.entry(other, (first,))))
     world.run_until(START + 602)
     assert "voted" in world.nodes[voter].get_reasons(NoteKind.WITHHELD)
+
+
+def test_a_vote_that_met_a_full_disk_is_never_signed_once_its_round_is_over() -> None:
+    """The round is not given up yet when the disk has space again: it is too late all the same."""
+    world = World(NETWORK)
+    node = world.nodes[COSIGNER]
+    world.run_until(START + 0.02)
+    node.journal.full = True
+    world.run_until(START + 21)
+    signed = set(node.signer.signed)
+    node.journal.full = False
+    world.run_until(START + 45)
+    assert node.get_notes(NoteKind.JOURNAL_RECOVERED)
+    voted = {vote.id: vote.report.round for vote in node.journal.votes.values()}
+    assert START in voted.values()
+    late = {voted.get(digest) for digest in set(node.signer.signed) - signed}
+    assert START not in late
+    assert START + 30 in late
+
+
+def test_all_signers_of_a_settled_price_are_in_the_journal() -> None:
+    world = World(NETWORK)
+    world.run_until(START + 32)
+    for node in world.nodes:
+        (first, *_) = sorted(node.journal.proven.values(), key=lambda one: one.entry.report.round)
+        assert first.entry.report.round == START
+        assert len(first.entry.signatures) == 4
+
+
+def test_a_later_life_knows_when_the_last_signer_came() -> None:
+    world = World(NETWORK)
+    world.run_until(START + 40)
+    node = world.nodes[0]
+    (first, *_) = sorted(node.journal.proven.values(), key=lambda one: one.entry.report.round)
+    world.kill(0)
+    world.restart(0)
+    again = node.turns.machine.find_settled(first.id)
+    assert again is not None
+    assert again.last_signed_ms == first.last_signed_ms

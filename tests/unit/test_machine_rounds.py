@@ -267,3 +267,19 @@ def test_the_first_round_after_a_start_within_it_is_left_to_others() -> None:
     world.run_until(START + 80)
     assert world.get_rows()[0].report.round == network.round(1)
     assert not [n for node in world.nodes for n in node.get_notes(NoteKind.ROUND_LOST)]
+
+
+def test_of_reports_that_wait_for_our_observation_the_one_of_lower_rank_is_signed() -> None:
+    """Whichever came first: who all sign the same one split no votes."""
+    network = make_network(4)
+    first, second, _, last = get_ranked(network, 0)
+    world = World(network, alive=[last])
+    world.fetch_ms_by_member[last] = 6_000
+    world.run_until(START + network.document.fallback_delay + 1)
+    for proposer in (second, first):
+        report = network.report(0, PRICE, proposer)
+        world.send(proposer, pack(network.entry(report, (proposer,))))
+        world.run_until(START + network.document.fallback_delay + 2)
+    world.run_until(START + 8)
+    (signed,) = world.nodes[last].get_notes(NoteKind.SIGNED)
+    assert signed.proposer == network.document.addresses[first]

@@ -46,11 +46,25 @@ def test_where_the_first_writer_dies_the_next_takes_over_after_a_step() -> None:
 
 def test_who_has_been_silent_for_long_is_no_writer_any_more() -> None:
     network = make_network(4)
-    world = World(network, alive=[0, 1, 2])
-    world.run_rounds(12)
-    assert len(world.get_rows()) == 12
-    for row in world.get_rows():
+    world = World(network)
+    world.run_until(START + 40)
+    world.kill(3)
+    world.run_until(START + 300)
+    assert world.get_writers_known_to(0) == {1, 2}
+    late = [row for row in world.get_rows() if row.report.round >= START + 235]
+    assert late
+    for row in late:
         assert world.table.written_ms[row.id] - row.last_signed_ms < 31_000
+
+
+def test_who_has_no_database_or_another_one_is_no_writer() -> None:
+    world = World(make_network(4))
+    world.run_until(START + 40)
+    assert world.get_writers_known_to(0) == {1, 2, 3}
+    world.give(2, StoreDown("gone"))
+    world.give_store(3, b"T" * 32)
+    world.run_until(START + 50)
+    assert world.get_writers_known_to(0) == {1}
 
 
 def test_with_the_store_down_from_the_start_nothing_is_lost_and_no_herd_comes() -> None:
@@ -142,12 +156,41 @@ def test_a_lying_receipt_only_delays() -> None:
     assert all(node.penalized == [] for node in world.nodes)
 
 
+def test_a_lying_receipt_delays_no_longer_over_a_restart() -> None:
+    network = make_network(4)
+    world = World(network, alive=[0, 1, 2], start_s=START - 10)
+    while not all(node.get_notes(NoteKind.SETTLED) for node in world.nodes[:3]):
+        world.run_until_ms(world.true_ms + 50)
+    proven = [record.id for record in world.nodes[0].journal.proven.values()]
+    # While it is settled and gathers for its batch, so that the journals take note of the receipt.
+    world.send(3, pack(receipts=[make_receipt(network, 3, proven[:1])]))
+    world.run_until_ms(world.true_ms + 50)
+    for node in world.nodes[:3]:
+        assert not node.journal.stored[proven[0]].confirmed
+        world.kill(node.index)
+        world.restart(node.index)
+        assert node.turns.machine.unstored == 1
+    world.run_until(START + 60 + RECEIPT_TRUST_MS // 1000)
+    assert proven[0] in world.table.rows
+
+
+def test_what_a_node_has_stored_itself_is_confirmed_in_its_journal() -> None:
+    """Without that the journal forgets none of it, ever."""
+    world = World(make_network(4))
+    world.run_until(START + 40)
+    (row,) = world.get_rows()
+    (writer,) = [node for node in world.nodes if node.get_notes(NoteKind.STORED)]
+    assert writer.journal.stored[row.id].confirmed
+
+
 def test_a_lying_receipt_for_another_store_is_nothing() -> None:
     network = make_network(4)
     world = World(network, alive=[0, 1, 2])
     world.run_until(START + 10)
     proven = [record.id for record in world.nodes[0].journal.proven.values()]
     world.send(3, pack(receipts=[make_receipt(network, 3, proven, store=b"x" * 32)]))
+    world.run_until(START + 11)
+    assert not any(node.get_notes(NoteKind.RECEIPT) for node in world.nodes)
     world.run_until(START + 40)
     (row,) = world.get_rows()
     assert 30_000 <= world.table.written_ms[row.id] - row.last_signed_ms <= 31_000

@@ -1,6 +1,13 @@
 from __future__ import annotations
 
-from gossip_price.core.limits import BATCH_ROWS_MAX, RECEIPT_TRUST_MS, ROLL_CALL_MS
+import pytest
+
+from gossip_price.core.limits import (
+    BATCH_ROWS_MAX,
+    POISON_RETRY_MS,
+    RECEIPT_TRUST_MS,
+    ROLL_CALL_MS,
+)
 from gossip_price.core.types import Now, StoredRow
 from gossip_price.core.writing import Writing
 from networks import START, make_network
@@ -109,3 +116,70 @@ def test_a_batch_is_bounded_and_the_rest_follows() -> None:
     assert len(first) == BATCH_ROWS_MAX
     writing.process_written(tuple(get_ids(first)))
     assert len(writing.take_batch(at(9_000))) == 10
+
+
+def test_more_than_one_batch_of_what_receipts_vouch_for_follows_at_once() -> None:
+    rows = make_network(4).rows(BATCH_ROWS_MAX + 3)
+    writing = make_writing()
+    for row in rows:
+        writing.add(row, at(5_000), vouched=STORE)
+    written: set[bytes] = set()
+    due_ms = 5_000 + RECEIPT_TRUST_MS
+    while batch := writing.take_batch(at(due_ms)):
+        writing.process_written(tuple(get_ids(batch)))
+        written |= set(get_ids(batch))
+    assert written == {row.id for row in rows}
+
+
+@pytest.mark.parametrize("is_halved", [False, True])
+def test_what_receipts_vouched_for_waits_again_if_its_check_met_an_outage(is_halved: bool) -> None:
+    """Whether it was written nobody knows, and nobody vouches for it to the next connection."""
+    writing = make_writing()
+    for row in ROWS[:4]:
+        writing.add(row, at(5_000), trusted=True)
+    batch = writing.take_batch(at(5_000 + RECEIPT_TRUST_MS))
+    assert len(batch) == 4
+    if is_halved:
+        writing.process_refused(tuple(get_ids(batch)), 5_000 + RECEIPT_TRUST_MS)
+        assert len(writing.take_batch(at(5_000 + RECEIPT_TRUST_MS))) == 2
+    back_ms = 6_000 + RECEIPT_TRUST_MS
+    writing.process_down()
+    writing.process_up(STORE, at(back_ms))
+    assert get_ids(writing.take_batch(at(back_ms + ROLL_CALL_MS))) == get_ids(batch)
+
+
+def test_a_receipt_of_another_store_before_settlement_delays_nothing() -> None:
+    writing = make_writing()
+    writing.add(ROWS[0], at(5_000), vouched=b"T" * 32)
+    assert writing.is_waiting(ROWS[0].id)
+    assert get_ids(writing.take_batch(at(6_000))) == [ROWS[0].id]
+
+
+def test_receipts_heard_in_an_outage_are_believed_when_the_same_store_returns() -> None:
+    writing = make_writing(up=False)
+    for row in ROWS[:2]:
+        writing.add(row, at(0))
+    assert not writing.process_receipt(ROWS[0].id, STORE, 500)
+    writing.process_up(STORE, at(1_000))
+    assert get_ids(writing.take_batch(at(1_000 + ROLL_CALL_MS))) == [ROWS[1].id]
+    assert not writing.is_waiting(ROWS[0].id)
+
+
+def test_a_row_that_is_missing_is_waited_for_whoever_vouched_for_it() -> None:
+    writing = make_writing()
+    writing.add(ROWS[0], at(5_000), vouched=STORE)
+    assert not writing.is_waiting(ROWS[0].id)
+    writing.add_absent(ROWS[0], at(6_000))
+    assert writing.is_waiting(ROWS[0].id)
+    batch = tuple(get_ids(writing.take_batch(at(7_000))))
+    assert writing.process_written(batch)[1] == (ROWS[0].id,)
+
+
+def test_a_refused_row_is_left_alone_for_its_time_and_tried_again() -> None:
+    writing = make_writing()
+    writing.add(ROWS[0], at(5_000))
+    (row,) = writing.take_batch(at(6_000))
+    assert writing.process_refused((row.id,), 6_000) == row.id
+    assert writing.get_deadline_ms() == 6_000 + POISON_RETRY_MS
+    assert writing.take_batch(at(6_000 + POISON_RETRY_MS - 1)) == ()
+    assert writing.take_batch(at(6_000 + POISON_RETRY_MS)) == (row,)

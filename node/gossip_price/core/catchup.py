@@ -285,4 +285,6 @@ def _choose(walk: _Walk, tree: Tree, find_missing: FindMissing) -> Question | No
             ids.append(id_)
     if ids:
         return Want(tuple(ids))
-    return _choose(walk, tree, find_missing) if walk.wanted else None
+    # All that was found has come from elsewhere meanwhile: there may be more where nobody looked.
+    goes_on = walk.wanted or (walk.places and walk.may_look)
+    return _choose(walk, tree, find_missing) if goes_on else None

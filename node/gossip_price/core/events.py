@@ -32,8 +32,9 @@ class Received(Struct, frozen=True):
 
 
 class Observed(Struct, frozen=True):
-    """A fetch ended well."""
+    """A fetch ended well. `terms` are those of the Fetch: they say what the price's digits mean."""
 
+    terms: PairTerms
     round: int
     observation: Observation
 

@@ -45,12 +45,15 @@ class Observing:
         round_ = self._rounds.find(observation.pair, event.round)
         if round_ is None:
             return
+        terms = round_.document.terms_by_pair[round_.pair]
+        if event.terms.decimals != terms.decimals:
+            # Asked for under the epoch before: the same digits would mean another price.
+            return
         round_.fetching = False
         if round_.document.get_round(observation.observed_at) != event.round:
             # It took until the next round: a price of another moment.
             self.process_no_observation(ev.NotObserved(round_.pair, round_.start, "late"))
             return
-        terms = round_.document.terms_by_pair[round_.pair]
         if not terms.min_price <= observation.price <= terms.max_price:
             # Everybody would reject our report, and hold it against us.
             self.process_no_observation(ev.NotObserved(round_.pair, round_.start, "price_range"))

@@ -117,8 +117,7 @@ class Round:
             dues.append(self.get_rank_time_ms(me))
         for id_ in self.undecided:
             rank_ms = self.get_rank_time_ms(self.tallies[id_].report.proposer)
+            # No report is signed before its rank's time, so that none is too early after it.
             if rank_ms > now.wall_ms:
                 dues.append(rank_ms)
-            elif is_too_early(self.document, self.start, now):
-                dues.append((self.start - self.document.skew) * 1000)
         return min(dues)

@@ -17,6 +17,7 @@ from gossip_price.network.document import (
     Document,
     Member,
     Mode,
+    PairTerms,
     compute_faulty_default,
     compute_minimum_signers,
 )
@@ -25,21 +26,34 @@ from gossip_price.network.keys import parse_address
 from gossip_price.network.planner import plan_next
 from gossip_price.simulator.dice import Dice
 from gossip_price.simulator.facts import Law, Moment, Told, Watcher
+from gossip_price.simulator.market import PRICE
 from gossip_price.simulator.world import World
 
 #: A file that never comes: until all trouble is over.
 _NEVER: Final = -1
+#: What an epoch may do to the pairs: other decimals, another price range, a second pair.
+_PAIRS: Final = (
+    (PairTerms("ETH-USD", 6, 1, 10**15),),
+    (PairTerms("ETH-USD", 8, PRICE // 2, PRICE * 2),),
+    (PairTerms("BTC-USD", 2, 1, 10**15), PairTerms("ETH-USD", 8, 1, 10**15)),
+)
 #: A disturbance that goes on for good.
 _FOR_EVER_MS: Final = 1 << 60
 
 
 class Change(NamedTuple):
-    """What the network shall be next. `roster` are nodes; `spare` signers more than the fewest."""
+    """What the network shall be next. `roster` are nodes; `spare` signers more than the fewest.
+
+    None: as in the first epoch.
+    """
 
     roster: tuple[int, ...]
     interval: int
     spare: int = 0
     protocol: int = 1
+    mode: Mode | None = None
+    settle: int | None = None
+    pairs: tuple[PairTerms, ...] | None = None
 
 
 def draw_changes(members: int, interval: int, mode: Mode, dice: Dice) -> tuple[Change, ...]:
@@ -57,6 +71,23 @@ def draw_changes(members: int, interval: int, mode: Mode, dice: Dice) -> tuple[C
         (Change(more, interval, protocol=2),),
     )
     return dice.pick(shapes)
+
+
+def draw_terms(
+    changes: Sequence[Change], mode: Mode, dice: Dice, *, turns: bool
+) -> tuple[Change, ...]:
+    """Draw for these changes what else an operator may want: another mode, settle time or pairs.
+
+    `turns`: the mode changes in any case.
+    """
+    drawn = []
+    for change in changes:
+        if turns or dice.chance(250):
+            mode = Mode.ROUNDS if mode is Mode.EVERY_NODE else Mode.EVERY_NODE
+        settle = dice.pick((10, 45)) if dice.chance(200) else None
+        pairs = dice.pick(_PAIRS) if dice.chance(300) else None
+        drawn.append(change._replace(mode=mode, settle=settle, pairs=pairs))
+    return tuple(drawn)
 
 
 class Announcer(Watcher):
@@ -177,13 +208,19 @@ class Announcer(Watcher):
 def _make_wanted(change: Change, members: Sequence[Member], first: Document) -> Document:
     roster = sorted((members[index] for index in change.roster), key=_get_address)
     faulty = compute_faulty_default(len(roster))
-    fewest = min(len(roster), compute_minimum_signers(first.mode, len(roster), faulty))
+    mode = change.mode or first.mode
+    settle = change.settle or first.settle
+    fewest = min(len(roster), compute_minimum_signers(mode, len(roster), faulty))
     return msgspec.structs.replace(
         first,
         members=tuple(roster),
         faulty=faulty,
         minimum_signers=min(len(roster) - faulty, fewest + change.spare),
         interval=change.interval,
+        mode=mode,
+        settle=settle,
+        settle_cap=3 * settle,
+        pairs=change.pairs or first.pairs,
         start=first.start - first.start % change.interval,
         protocol=change.protocol,
     )

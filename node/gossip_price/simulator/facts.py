@@ -6,6 +6,7 @@ no code with the core: nothing here knows its types.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -53,8 +54,16 @@ class Told(NamedTuple):
     author: str
 
 
+class Digits(NamedTuple):
+    """What a pair's prices may be: decimals, and the range in their units."""
+
+    decimals: int
+    low: int
+    high: int
+
+
 class Law(NamedTuple):
-    """One epoch's terms as a checker needs them. Durations in seconds."""
+    """One epoch's terms as a checker needs them. Durations in seconds; `digits` by pair."""
 
     epoch: bytes
     separator: bytes
@@ -69,6 +78,7 @@ class Law(NamedTuple):
     settle_cap: int
     max_deviation: int
     pairs: tuple[str, ...]
+    digits: Mapping[str, Digits]
     addresses: tuple[bytes, ...]
     peers: tuple[str, ...]
     protocol: int

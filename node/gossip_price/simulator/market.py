@@ -6,7 +6,9 @@ from typing import Final, NamedTuple
 
 from gossip_price.simulator.dice import Dice
 
-#: Units of 10^-8: 2 500 dollars.
+#: What prices are in, whatever an epoch says: units of 10^-8.
+DECIMALS: Final = 8
+#: 2 500 dollars.
 PRICE: Final = 250_000_000_000
 #: Furthest a minute moves the price, and a source's quote is from it, in basis points.
 _WALK_BP: Final = 12

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from gossip_price.network.document import Mode, compute_faulty_default
-from gossip_price.simulator.changes import Change, draw_changes
+from gossip_price.simulator.changes import Change, draw_changes, draw_terms
 from gossip_price.simulator.dice import Dice
 from gossip_price.simulator.faults import BOUNDARIES, KINDS, Fault
 from gossip_price.simulator.liars import HABITS
@@ -23,6 +23,8 @@ _FAULTS_MAX: Final = 7
 _PPM: Final = 100
 #: Seeds that last hours rather than minutes; each takes as long as ten others.
 _LONG_PERMILLE: Final = 80
+#: Of the seeds with changes: in how many the terms change as well.
+_TERMS_PERMILLE: Final = 400
 #: What no seed does: with its volume lost AND its clock beyond the skew a node knows neither what
 #: it signed nor when it was born (docs/simulator.md).
 #: Nor: with its volume lost AND an old file a node does not know that it left an epoch.
@@ -35,7 +37,8 @@ class Options(NamedTuple):
     """What people may fix; None leaves it to the seed.
 
     `faults` None: any, empty: none. `habits`: as many liars as may be, and only with these.
-    `epochs` True: epochs change in every seed. `long`: hours in every seed.
+    `epochs` True: epochs change in every seed; `turns` True: and with each of them the mode.
+    `long`: hours in every seed.
     """
 
     members: int | None = None
@@ -46,6 +49,7 @@ class Options(NamedTuple):
     liars: bool = True
     habits: tuple[str, ...] = ()
     epochs: bool = False
+    turns: bool = False
     long: bool = False
 
 
@@ -95,15 +99,19 @@ def make_plan(seed: int, options: Options = Options()) -> Plan:  # noqa: B008 # 
     members = options.members or dice.pick((4, 4, 4, 4, 5, 7))
     mode = options.mode or dice.pick((Mode.ROUNDS, Mode.ROUNDS, Mode.ROUNDS, Mode.EVERY_NODE))
     # Some days are long: only then are rounds closed, a node away for hours, trees worth a lie.
-    is_free = options.faults is None and not (options.habits or options.epochs or options.rounds)
+    is_fixed = bool(options.habits or options.epochs or options.turns or options.rounds)
+    is_free = options.faults is None and not is_fixed
     is_long = options.long or (is_free and Dice(seed, "long").chance(_LONG_PERMILLE))
     interval = options.interval or dice.pick((300, 600) if is_long else (15, 15, 15, 15, 30, 60))
     rounds = options.rounds or dice.between(8, 16)
     any_fault = tuple(kind for kind in KINDS if is_long or kind != "away")
     names = any_fault if options.faults is None else options.faults
     may_change = bool(names) and options.members is None and members == 4
-    changes = options.epochs or (may_change and dice.chance(250))
+    changes = options.epochs or options.turns or (may_change and dice.chance(250))
     wanted = draw_changes(members, interval, mode, dice) if changes else ()
+    terms_dice = Dice(seed, "terms")
+    if options.turns or terms_dice.chance(_TERMS_PERMILLE):
+        wanted = draw_terms(wanted, mode, terms_dice, turns=options.turns)
     nodes = max((members, *(max(change.roster) + 1 for change in wanted)))
     is_dated = any(change.protocol > 1 for change in wanted) and dice.chance(500)
     dated = tuple(dice.sample(range(nodes), 1)) if is_dated else ()

@@ -28,7 +28,7 @@ from gossip_price.simulator.checkers.cost import CostChecker
 from gossip_price.simulator.checkers.liveness import Counts, LivenessChecker
 from gossip_price.simulator.database import Table
 from gossip_price.simulator.dice import Dice
-from gossip_price.simulator.facts import Law, Moment, Watcher
+from gossip_price.simulator.facts import Digits, Law, Moment, Watcher
 from gossip_price.simulator.faults import arrange
 from gossip_price.simulator.history import History
 from gossip_price.simulator.liars import Liar
@@ -268,6 +268,10 @@ def make_law(document: Document) -> Law:
         settle_cap=document.settle_cap,
         max_deviation=document.max_deviation,
         pairs=tuple(terms.pair for terms in document.pairs),
+        digits={
+            terms.pair: Digits(terms.decimals, terms.min_price, terms.max_price)
+            for terms in document.pairs
+        },
         addresses=document.addresses,
         peers=tuple(member.peer_id for member in document.members),
         protocol=document.protocol,

@@ -109,9 +109,12 @@ def render_plan(plan: Plan) -> str:
     ]
     for change in plan.changes:
         nodes = ", ".join(map(str, change.roster))
+        terms = [f"{pair.pair} with {pair.decimals} decimals" for pair in change.pairs or ()]
+        terms += [] if change.settle is None else [f"settled after {change.settle} s"]
+        terms += [] if change.mode is None else [change.mode.value]
         lines.append(
             f"  then nodes {nodes}, rounds of {change.interval} s, {change.spare} signers more,"
-            f" protocol {change.protocol}"
+            f" protocol {change.protocol}{''.join(f', {one}' for one in terms)}"
         )
     lines += [f"  node {index} knows protocol 1 only" for index in plan.dated]
     lines += [f"  node {liar.node} lies: {', '.join(liar.habits)}" for liar in plan.liars]

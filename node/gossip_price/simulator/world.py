@@ -26,7 +26,7 @@ from gossip_price.simulator.database import Table
 from gossip_price.simulator.disk import PowerCutError, SimulatedJournal
 from gossip_price.simulator.facts import Claim, Moment, Row, Told, Watcher
 from gossip_price.simulator.links import Links
-from gossip_price.simulator.market import Market
+from gossip_price.simulator.market import DECIMALS, Market
 from gossip_price.simulator.schedule import Schedule
 from gossip_price.simulator.scheme import REAL, Scheme
 
@@ -528,8 +528,9 @@ class World:
             answer = ev.NotObserved(pair, effect.round, "timeout")
         else:
             observed_at = (self.now(node).wall_ms + delay_ms) // 1000
+            price = price * 10**effect.terms.decimals // 10**DECIMALS
             observation = Observation(pair, price, observed_at, 0, ("simulated",))
-            answer = ev.Observed(effect.round, observation)
+            answer = ev.Observed(effect.terms, effect.round, observation)
         self.give(node.index, answer, delay_ms)
 
     def _write(self, node: Node, rows: tuple[StoredRow, ...], moment: Moment) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gossip_price.simulator.checkers.checker import Checker, Setting
 from gossip_price.simulator.facts import Law, Moment
@@ -108,6 +108,8 @@ class BoundsChecker(Checker):
             limit = _LIMITS[path](self._size)
             if length > limit:
                 self.blame(at, node, f"{path} holds {length}, its limit is {limit}")
+        for text in _find_forgotten(machine):
+            self.blame(at, node, text)
 
 
 def measure(thing: object, seen: set[int] | None = None) -> Iterator[tuple[str, int]]:
@@ -130,6 +132,25 @@ def measure(thing: object, seen: set[int] | None = None) -> Iterator[tuple[str, 
             and not callable(value)
         ):
             yield from measure(value, seen)
+
+
+def _find_forgotten(machine: Any) -> Iterator[str]:
+    """Say what a node holds for no reason: one each round would stay below every limit for days.
+
+    What is not proven goes with its round, and what is settled waits for the database or is one of
+    the newest.
+    """
+    open_ = {id_ for round_ in machine._rounds.list_all() for id_ in round_.tallies}
+    kept = machine._writing._pending.keys() | machine._reports._recent.keys()
+    for tally in machine._reports:
+        name = tally.id.hex()[:8]
+        if not tally.is_proven and tally.id not in open_:
+            yield f"still holds {name}, which is not proven, of a round that is given up"
+        if tally.is_settled and tally.id not in kept:
+            yield f"still holds {name}, which is settled and waits for nothing"
+    for id_ in machine._votes._unsigned:
+        if id_ not in open_:
+            yield f"still waits to sign {id_.hex()[:8]}, of a round that is given up"
 
 
 def _compute_size(laws: tuple[Law, ...]) -> _Size:

@@ -21,7 +21,8 @@ class KeepingChecker(Checker):
         #: Ids under which somebody's false row stands; foreign ones name an unknown epoch.
         self._false: set[bytes] = set()
         self._foreign: set[bytes] = set()
-        self._rounds: dict[tuple[str, int], bytes] = {}
+        #: (pair, round) → the row that stands there, and whether others may beside it.
+        self._rounds: dict[tuple[str, int], tuple[bytes, bool]] = {}
         #: By node: what it called proven, and whether its disk took records then.
         self._proven: dict[int, dict[bytes, tuple[str, int, bool]]] = {}
         self._failing: set[int] = set()
@@ -63,10 +64,12 @@ class KeepingChecker(Checker):
             if row.id in self._false:
                 self.blame(at, node, f"stored {row.id.hex()[:8]} where a false row stands")
             self._stored.add(row.id)
-            if law is None or law.every_node:
+            if law is None:
                 continue
-            first = self._rounds.setdefault((claim.pair, claim.round), row.id)
-            if first != row.id:
+            first, may_share = self._rounds.setdefault(
+                (claim.pair, claim.round), (row.id, law.every_node)
+            )
+            if first != row.id and not (may_share and law.every_node):
                 self.blame(
                     at, node, f"stored {row.id.hex()[:8]} beside {first.hex()[:8]}",
                     pair=claim.pair, round_=claim.round,

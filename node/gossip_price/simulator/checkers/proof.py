@@ -6,7 +6,7 @@ Proven anew as it enters the table, and at the end as it stands there, late sign
 from __future__ import annotations
 
 from gossip_price.simulator.checkers.checker import Checker
-from gossip_price.simulator.facts import Claim, Moment, Row, Signed
+from gossip_price.simulator.facts import Claim, Law, Moment, Row, Signed
 
 
 class ProofChecker(Checker):
@@ -71,10 +71,10 @@ class ProofChecker(Checker):
             return "of an epoch that was left for good before its round"
         if self.evidence.compute_id(claim) != row.id:
             return "its id is not the hash of its content"
-        if claim.round != claim.observed_at - claim.observed_at % law.interval:
-            return "observed in another round"
-        if claim.proposer not in law.addresses:
-            return "proposed by nobody on the roster"
+        return _find_content_problem(claim, law) or self._find_signers_problem(row, law)
+
+    def _find_signers_problem(self, row: Row, law: Law) -> str | None:
+        claim = row.claim
         signers = set()
         for address, signature in row.signatures:
             if self.evidence.find_signer(row.id, signature) != address:
@@ -89,3 +89,17 @@ class ProofChecker(Checker):
         if len(signers) < law.quorum:
             return f"{len(signers)} distinct signers, {law.quorum} needed"
         return None
+
+
+def _find_content_problem(claim: Claim, law: Law) -> str | None:
+    """Say what its epoch does not allow of a report, whoever has signed it."""
+    if claim.round != claim.observed_at - claim.observed_at % law.interval:
+        return "observed in another round"
+    digits = law.digits.get(claim.pair)
+    if digits is None or claim.decimals != digits.decimals:
+        return f"{claim.pair} with {claim.decimals} decimals is no pair of its epoch"
+    if not digits.low <= claim.price <= digits.high:
+        return f"{claim.price} is no price that its epoch allows"
+    if claim.proposer not in law.addresses:
+        return "proposed by nobody on the roster"
+    return None

@@ -19,8 +19,9 @@ class VotesChecker(Checker):
         super().__init__(setting)
         self._claims: dict[bytes, Claim] = {}
         self._unexplained: dict[tuple[int, bytes], Moment] = {}
-        #: (node, vote key) → the id it is bound to.
-        self._bound: dict[tuple[int, str, int, bytes], bytes] = {}
+        #: (node, pair, round) → what it is bound to: ids, each with the proposer to whom it was
+        #: bound alone; no bytes where the whole round was.
+        self._bound: dict[tuple[int, str, int], dict[bytes, bytes]] = {}
         #: (pair, round) → id → who has signed it, by what was sent.
         self._signers: dict[tuple[str, int], dict[bytes, set[bytes]]] = {}
         self._highest: dict[int, int] = {}
@@ -86,7 +87,7 @@ class VotesChecker(Checker):
                 signer for signer in heard.signers if signer in law.addresses
             )
             proven = [i for i, who in signers.items() if len(who) >= self._get_quorum(i)]
-            if len(proven) > 1 and not law.every_node:
+            if len(proven) > 1 and not all(self._get_law(i).every_node for i in proven):
                 self.blame(
                     at, node, f"two proven reports: {', '.join(i.hex()[:8] for i in proven)}",
                     pair=claim.pair, round_=claim.round,
@@ -99,7 +100,10 @@ class VotesChecker(Checker):
                 self._judge(unexplained, node, heard.id, heard.claim)
 
     def _get_quorum(self, id_: bytes) -> int:
-        return self.law_by_epoch[self._claims[id_].epoch].quorum
+        return self._get_law(id_).quorum
+
+    def _get_law(self, id_: bytes) -> Law:
+        return self.law_by_epoch[self._claims[id_].epoch]
 
     def _learn(self, id_: bytes, claim: Claim) -> None:
         self._claims.setdefault(id_, claim)
@@ -118,7 +122,17 @@ class VotesChecker(Checker):
             self.blame(at, node, f"signed {id_.hex()[:8]} of an unknown epoch")
             return
         proposer = claim.proposer if law.every_node else b""
-        first = self._bound.setdefault((node, claim.pair, claim.round, proposer), id_)
+        bound = self._bound.setdefault((node, claim.pair, claim.round), {})
+        # A round that was whole under one epoch's mode is so under the other's too.
+        first = next(
+            (
+                other
+                for other, whose in bound.items()
+                if other != id_ and (not whose or not proposer or whose == proposer)
+            ),
+            None,
+        )
+        bound.setdefault(id_, proposer)
 
         def blame(text: str) -> None:
             self.blame(at, node, f"{text} ({id_.hex()[:8]})", pair=claim.pair, round_=claim.round)
@@ -128,7 +142,7 @@ class VotesChecker(Checker):
             blame("signed in an epoch that it knew not to be in force")
         if law.protocol not in self.setting.protocols[node]:
             blame(f"signed in an epoch of protocol {law.protocol}, which it does not know")
-        if first != id_:
+        if first is not None:
             blame(f"signed a second report beside {first.hex()[:8]}")
         if claim.round < self._highest.get(node, 0) - law.interval:
             blame("signed a report of a round that its clock had left long before")

@@ -24,6 +24,35 @@ def test_each_second_has_the_epoch_that_started_last() -> None:
     assert chain.newest is THIRD.document
 
 
+def test_who_lives_is_the_same_whatever_was_asked_before() -> None:
+    documents = [FIRST.document, SECOND.document, THIRD.document]
+    chain = EpochChain(documents)
+    later = SECOND.document.start + SECOND.document.skew + SECOND.document.settle
+    for second in (
+        THIRD.document.start - 1,
+        SECOND.document.start,
+        later - 1,
+        later,
+        0,
+        THIRD.document.start,
+        THIRD.document.start + 10**9,
+        SECOND.document.start - 1,
+        START,
+    ):
+        for asked in (second, second + 1, second - 1, second):
+            assert chain.list_live(asked) == EpochChain(documents).list_live(asked)
+
+
+def test_the_epoch_before_lives_until_its_last_rounds_have_settled() -> None:
+    chain = EpochChain([FIRST.document, SECOND.document, THIRD.document])
+    start = SECOND.document.start
+    end = start + FIRST.document.skew + FIRST.document.settle
+    assert chain.list_live(start - 1) == chain.documents
+    assert chain.list_live(start) == (*chain.documents[1:], FIRST.document)
+    assert chain.list_live(end - 1)[-1] is FIRST.document
+    assert FIRST.document not in chain.list_live(end)
+
+
 def test_a_document_is_found_by_its_hash() -> None:
     chain = EpochChain([FIRST.document, SECOND.document])
     assert chain.find(SECOND.document.hash) is SECOND.document

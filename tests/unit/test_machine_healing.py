@@ -472,7 +472,7 @@ def test_more_open_ids_than_a_heartbeat_takes_are_named_in_turn() -> None:
 def test_what_one_question_does_not_hold_is_asked_for_in_the_next() -> None:
     pairs = tuple(PairTerms(f"P{number:03}-USD", 2, 1, 10**12) for number in range(50))
     network = make_network(4, interval=600, pairs=pairs, mode="EveryNode")
-    world = World(network, price=lambda member, unix_s: 1_000)
+    world = World(network, price=lambda member, unix_s: 10 * 10**8)
     world.drops = lambda sender, receiver, data: receiver == 3 and carries_entries(data)
     world.run_until(START + 50)
     node = world.nodes[3]

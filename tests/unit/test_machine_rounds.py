@@ -68,6 +68,21 @@ def test_late_signers_hold_a_price_open_until_the_cap_and_no_longer() -> None:
     assert len(record.entry.signatures) == 9
 
 
+def test_nobody_is_woken_for_a_settle_time_that_a_later_signer_has_put_off() -> None:
+    world = World(make_network(7, interval=600), store_up=False)
+    # Signatures come a tenth of a second apart, and nothing but them.
+    world.latency = lambda sender, receiver: 100 * sender + 10
+    world.drops = lambda sender, receiver, data: not carries_entries(data)
+    world.run_until(START + 20)
+    node = world.nodes[0]
+    (proven,) = node.get_notes(NoteKind.PROVEN)
+    assert proven.count < node.get_notes(NoteKind.COSIGNED)[-1].count == 7
+    turns, beats = node.turns_taken, len(node.published)
+    world.run_until(START + 40)
+    assert len(node.get_notes(NoteKind.SETTLED)) == 1
+    assert node.turns_taken - turns == len(node.published) - beats + 1
+
+
 def test_where_the_first_is_dead_the_second_proposes_after_the_fallback_delay() -> None:
     network = make_network(4)
     ranked = get_ranked(network, 1)

@@ -243,18 +243,32 @@ def test_what_is_no_trouble_leaves_it_healthy(
     assert ("SIMULATED" in out) == (case == "simulated")
 
 
-def test_a_bootstrap_shows_the_roster_and_judges_no_prices(
-    node: Node, capsys: pytest.CaptureFixture[str]
-) -> None:
+def tell_as_bootstrap(node: Node, connections: list[Connection]) -> None:
     facts = NetworkFacts(
         now=World(NETWORK).now(World(NETWORK).nodes[0]),
         document=NETWORK.document,
         me=None,
         is_bootstrap=True,
         is_simulated=None,
+        connections=connections,
     )
     status = {"prices": [], "database": {"reachable": None}}
     node.tell({"/api/v1/network": describe_network(facts), "/api/v1/status": status})
+
+
+def test_a_bootstrap_without_members_can_introduce_nobody(
+    node: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell_as_bootstrap(node, [Connection("a listener", True, START * 1000)])
+    code, out = ask(node, capsys)
+    assert code == DEGRADED
+    assert "no member is connected to this bootstrap" in out
+
+
+def test_a_bootstrap_shows_the_roster_and_judges_no_prices(
+    node: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell_as_bootstrap(node, [Connection(NETWORK.document.members[0].peer_id, True, START * 1000)])
     code, out = ask(node, capsys)
     assert code == HEALTHY
     assert "seen by bootstrap" in out

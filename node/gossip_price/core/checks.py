@@ -50,6 +50,29 @@ def check_entry(entry: Entry, document: Document | None, chain: EpochChain, now:
     """Judge an entry by everything but its signatures' mathematics and our own state."""
     if document is None:
         return _ignore("unknown_epoch")
+    verdict = check_form(entry, document)
+    if verdict.action is not Action.ACCEPT:
+        return verdict
+    # [ignore] the author may not have the newer epoch yet: nobody signs this any more, but what
+    # a quorum that had not heard of it has proven is merged
+    is_claimed_proven = len(entry.signatures) >= document.minimum_signers
+    if chain.get_in_force(entry.report.round) is not document:
+        # [ignore] nor two newer ones: by then it was left for good, whoever still signs
+        if chain.is_left(document, entry.report.round):
+            return _ignore("epoch_left")
+        if not is_claimed_proven:
+            return _ignore("epoch_not_in_force")
+    # [ignore] somebody's clock is wrong, perhaps ours
+    if is_too_early(document, entry.report.round, now):
+        return _ignore("future_round")
+    # [ignore] too old to be signed; what is proven is merged at any age
+    if is_over(document, entry.report.round, now) and not is_claimed_proven:
+        return _ignore("stale_round")
+    return ACCEPT
+
+
+def check_form(entry: Entry, document: Document) -> Verdict:
+    """Judge an entry by its epoch's document alone: whoever reads it, whenever, finds the same."""
     verdict = check_report(entry.report, document)
     if verdict.action is not Action.ACCEPT:
         return verdict
@@ -66,21 +89,6 @@ def check_entry(entry: Entry, document: Document | None, chain: EpochChain, now:
     # [reject] nobody signs for an epoch before it starts
     if entry.report.round < document.start:
         return _reject("epoch_not_started")
-    # [ignore] the author may not have the newer epoch yet: nobody signs this any more, but what
-    # a quorum that had not heard of it has proven is merged
-    is_claimed_proven = len(claimed) >= document.minimum_signers
-    if chain.get_in_force(entry.report.round) is not document:
-        # [ignore] nor two newer ones: by then it was left for good, whoever still signs
-        if chain.is_left(document, entry.report.round):
-            return _ignore("epoch_left")
-        if not is_claimed_proven:
-            return _ignore("epoch_not_in_force")
-    # [ignore] somebody's clock is wrong, perhaps ours
-    if is_too_early(document, entry.report.round, now):
-        return _ignore("future_round")
-    # [ignore] too old to be signed; what is proven is merged at any age
-    if is_over(document, entry.report.round, now) and not is_claimed_proven:
-        return _ignore("stale_round")
     return ACCEPT
 
 
@@ -125,6 +133,11 @@ def check_heartbeat(heartbeat: Heartbeat, chain: EpochChain, author: str, now: N
     # [ignore] of an epoch that is over: its author may not have heard, or be no member any more
     if document not in chain.list_live(now.wall_ms // 1000):
         return _ignore("epoch_over")
+    return check_words(heartbeat, document, author)
+
+
+def check_words(heartbeat: Heartbeat, document: Document, author: str) -> Verdict:
+    """Judge a heartbeat by itself: whoever reads it, whenever, finds the same."""
     # [reject] words about others, open ids or roots that no member of that epoch can have written
     try:
         decode_testimony(heartbeat, document)

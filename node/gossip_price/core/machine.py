@@ -46,8 +46,9 @@ from gossip_price.network.document import PROTOCOLS_KNOWN
 from gossip_price.network.epochs import EpochChain
 
 _HOUR_MS: Final = 3_600_000
-#: Most of what comes is heartbeats that tell nothing new: these leave all as it was.
-_QUIET: Final = (ev.Received, ev.PeersChanged, ev.Tick)
+#: Most of what comes is heartbeats that tell nothing new, and most of what is signed is our own:
+#: these leave all as it was, or say themselves what there is to look at.
+_QUIET: Final = (ev.Received, ev.PeersChanged, ev.Tick, ev.Signed)
 
 
 class Machine:
@@ -242,9 +243,10 @@ class Machine:
 
     def get_deadline_ms(self, now: Now) -> int:
         """Return the monotonic time at which a Tick is due, if nothing happens before."""
-        if not self._agenda.due_ms:
-            self._agenda.due_ms = self._compute_due_ms(now)
-        return self._agenda.due_ms
+        agenda = self._agenda
+        if agenda.is_done or not agenda.due_ms:
+            agenda.due_ms, agenda.is_done = self._compute_due_ms(now), False
+        return agenda.due_ms
 
     def _compute_due_ms(self, now: Now) -> int:
         offset = now.wall_ms - now.mono_ms
@@ -268,20 +270,18 @@ class Machine:
         if not isinstance(event, _QUIET):
             self._agenda.look_at_rounds()
         self._process(event, now)
-        if now.mono_ms >= self._agenda.due_ms:
-            self._agenda.look_again()
+        if self._agenda.take_due(now.mono_ms):
             self._advance(now)
         return self._effects.take()
 
     def _process(self, event: ev.Event, now: Now) -> None:  # noqa: PLR0912  # a table of events
         match event:
-            case ev.Tick():
-                pass
             case ev.Received():
                 self._listening.process_message(event, now)
+            case ev.Tick():
+                pass
             case ev.Signed():
-                self._speaking.process_signed(event, now.mono_ms)
-                self._voting.process_signed(event, now)
+                self._process_signed(event, now)
             case ev.Observed():
                 self._observing.process_observation(event)
             case ev.NotObserved():
@@ -327,6 +327,15 @@ class Machine:
                 self._voting.leave()
                 self._writing.hurry(now.mono_ms)
 
+    def _process_signed(self, event: ev.Signed, now: Now) -> None:
+        """A word of ours leaves soon; a vote may let its round go on."""
+        if self._speaking.process_signed(event, now.mono_ms):
+            self._publish(now)
+            self._agenda.expect(self._outbox.deadline_ms)
+        else:
+            self._agenda.look_at_rounds()
+            self._voting.process_signed(event, now)
+
     def _process_journal_recovered(self, now: Now) -> None:
         """Write again what the journal missed, and sign what we had bound ourselves to."""
         self._journal_outage.process_recovered()
@@ -358,7 +367,10 @@ class Machine:
             self._calendar.remember_round()
         if self._is_leaving:
             self._outbox.hurry(now.mono_ms)
-        if self._outbox.deadline_ms is not None and now.mono_ms >= self._outbox.deadline_ms:
+        self._publish(now)
+
+    def _publish(self, now: Now) -> None:
+        if self._outbox.is_due(now.mono_ms):
             self._speaking.publish(self._reports.get_entry, now.mono_ms)
 
     def _look_at_rounds(self, now: Now) -> None:

@@ -117,7 +117,7 @@ class Merging:
         settles_ms = tally.settles_ms
         if settles_ms is not None:
             heappush(self._settling, (settles_ms, tally.id))
-            self._agenda.due_ms = min(self._agenda.due_ms, settles_ms)
+            self._agenda.expect(settles_ms)
 
     def merge_own(self, tally: Tally, member: int, signature: bytes, now: Now) -> None:
         """Add our own signature, and let all know: an entry is sent on for that alone."""
@@ -163,10 +163,9 @@ class Merging:
 
     def settle_next(self, now: Now) -> Tally | None:
         """Settle the first report that is due, and return it; None when none is."""
-        while self._settling and self._settling[0][0] <= now.mono_ms:
-            due_ms, id_ = heappop(self._settling)
-            tally = self._reports.get(id_)
-            if tally is None or tally.is_settled or tally.settles_ms != due_ms:
+        while (due_ms := self.get_deadline_ms()) is not None and due_ms <= now.mono_ms:
+            tally = self._reports.get(heappop(self._settling)[1])
+            if tally is None:
                 continue
             self._reports.settle(tally)
             self._attach_observation(tally)
@@ -179,7 +178,13 @@ class Merging:
 
     def get_deadline_ms(self) -> int | None:
         """Return when the next report may settle; None while none is proven."""
-        return self._settling[0][0] if self._settling else None
+        while self._settling:
+            due_ms, id_ = self._settling[0]
+            tally = self._reports.get(id_)
+            if tally is not None and not tally.is_settled and tally.settles_ms == due_ms:
+                return due_ms
+            heappop(self._settling)  # another signer came since
+        return None
 
     # --- what others may heal from us ---------------------------------------------------------
 

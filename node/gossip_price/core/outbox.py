@@ -53,9 +53,14 @@ class Outbox:
         self._set_deadline(mono_ms + self.compute_linger_ms(mono_ms))
 
     def add_heartbeat(self, heartbeat: Heartbeat, mono_ms: int) -> None:
-        """Send a heartbeat, in place of one that has not left yet."""
+        """Send a heartbeat with what waits already, or at once: it comes seldom, and alone."""
         self._heartbeat = heartbeat
-        self._set_deadline(mono_ms + self.compute_linger_ms(mono_ms))
+        if self.deadline_ms is None:
+            self.deadline_ms = mono_ms
+
+    def is_due(self, mono_ms: int) -> bool:
+        """Tell whether what waits leaves now."""
+        return self.deadline_ms is not None and mono_ms >= self.deadline_ms
 
     def hurry(self, mono_ms: int) -> None:
         """Let everything leave now."""

@@ -20,6 +20,7 @@ from gossip_price.core.testimony import (
     encode_connected,
     encode_heard,
     encode_observed,
+    find_unchanged,
 )
 from gossip_price.core.types import Now
 from gossip_price.core.wire import NO_STORE, Heartbeat
@@ -144,26 +145,36 @@ class Presence:
             before = known.heartbeat
             if (heartbeat.boot, heartbeat.sequence) <= (before.boot, before.sequence):
                 return False
-        testimony = decode_testimony(heartbeat, document)
         same_life = known is not None and known.heartbeat.boot == heartbeat.boot
         self.changes += 1
-        grown = self._find_grown(testimony, document, known if same_life else None)
+        grown = self._find_grown(heartbeat, document, known if same_life else None)
         self._beats[heartbeat.member] = _Known(
-            heartbeat, document, testimony, now, self._beat, grown
+            heartbeat,
+            document,
+            decode_testimony(heartbeat, document),
+            now,
+            self._beat,
+            grown,
         )
         return True
 
     def _find_grown(
-        self, testimony: Testimony, document: Document, before: _Known | None
+        self, heartbeat: Heartbeat, document: Document, before: _Known | None
     ) -> list[int]:
         """Return at which beat each count last grew, this heartbeat's being the last of them."""
+        grown = [self._beat] * len(document.members)
         if before is None:
-            return [self._beat] * len(testimony.heard)
-        grown = []
-        for address, count in zip(document.addresses, testimony.heard, strict=True):
+            return grown
+        if before.document is document:
+            for index in find_unchanged(before.heartbeat.heard, heartbeat.heard):
+                grown[index] = before.grown[index]
+            return grown
+        # Another roster: a member that was not on it has grown just now.
+        heard = decode_testimony(heartbeat, document).heard
+        for index, address in enumerate(document.addresses):
             place = before.document.index_by_address.get(address)
-            is_same = place is not None and before.testimony.heard[place] == count
-            grown.append(before.grown[place] if is_same and place is not None else self._beat)
+            if place is not None and before.testimony.heard[place] == heard[index]:
+                grown[index] = before.grown[place]
         return grown
 
     def get_writers(self, document: Document, store: bytes, mono_ms: int) -> list[bytes]:

@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from gossip_price.core.types import Report, decode_report
-from gossip_price.crypto import SignatureError, recover
+from gossip_price.crypto import SIGNATURE_LENGTH, SignatureError, recover
 from gossip_price.network.document import PROTOCOLS_KNOWN, Document, DocumentError
 from gossip_price.network.epochs import EpochChain
 from gossip_price.network.keys import KeyFormatError, format_address, parse_address
@@ -298,9 +298,12 @@ def recover_signer(
     except KeyFormatError as error:
         _fail("signer_malformed", str(error))
     digits = signature[2:]
-    if len(signature) != 132 or signature[:2] != "0x" or set(digits) - set("0123456789abcdef"):
+    try:
+        given = bytes.fromhex(digits)
+    except ValueError:
+        given = b""
+    if len(given) != SIGNATURE_LENGTH or signature != "0x" + given.hex():
         _fail("signature_malformed", f"the one of {signer} is not 0x and 130 hex digits")
-    given = bytes.fromhex(digits)
     if known.get(claimed) == given:
         return claimed
     try:

@@ -31,16 +31,17 @@ class Speaking:
         self._unsigned[digest] = word
         self._effects.append(ev.Sign(digest))
 
-    def process_signed(self, event: ev.Signed, mono_ms: int) -> None:
-        """Send the word that was signed, if it is one."""
+    def process_signed(self, event: ev.Signed, mono_ms: int) -> bool:
+        """Send the word that was signed; tell whether it is one."""
         word = self._unsigned.pop(event.digest, None)
-        if isinstance(word, Heartbeat):
-            signed = msgspec.structs.replace(word, signature=event.signature)
+        if word is None:
+            return False
+        signed = msgspec.structs.replace(word, signature=event.signature)
+        if isinstance(signed, Heartbeat):
             self._outbox.add_heartbeat(signed, mono_ms)
-        elif isinstance(word, Receipt):
-            self._outbox.add_receipt(
-                msgspec.structs.replace(word, signature=event.signature), mono_ms
-            )
+        else:
+            self._outbox.add_receipt(signed, mono_ms)
+        return True
 
     def forget_unsigned(self) -> None:
         """The journal fails, so that nothing is signed: words are made anew afterwards."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gossip_price.core.limits import HEARD_COUNT_MAX
@@ -63,6 +64,13 @@ def decode_heard(data: bytes, members: int) -> tuple[int, ...]:
     return struct.unpack(f">{members}I", data)
 
 
+def find_unchanged(before: bytes, after: bytes) -> tuple[int, ...]:
+    """Return the indices of the members whose counts are the same in both `heard`."""
+    members = len(after) // 4
+    counts = zip(decode_heard(before, members), decode_heard(after, members), strict=True)
+    return tuple(index for index, (count, later) in enumerate(counts) if count == later)
+
+
 def encode_observed(seen: Sequence[Seen], document: Document) -> bytes:
     """Write, by pair, its index (1 byte), round (8) and price (8); big-endian.
 
@@ -98,8 +106,11 @@ def decode_observed(data: bytes, document: Document) -> tuple[Seen, ...]:
     return tuple(seen)
 
 
+@lru_cache(maxsize=64)
 def decode_testimony(heartbeat: Heartbeat, document: Document) -> Testimony:
     """Read all that a heartbeat says of others; `document` is the epoch that it names.
+
+    Cached: the doorkeeper reads it, and then who keeps it.
 
     Raises WireError with reason `malformed`.
     """

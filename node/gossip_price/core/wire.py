@@ -79,6 +79,10 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     roots: Annotated[bytes, Meta(max_length=ROOTS_BYTES_MAX)]
     signature: Bytes65
 
+    def __hash__(self) -> int:
+        # One heartbeat has one of these; an equal one has the same.
+        return hash((self.member, self.boot, self.sequence))
+
     def compute_digest(self, separator: bytes) -> bytes:
         """Return the 32 bytes that `signature` is over."""
         return HEARTBEAT_TYPE.compute_digest(

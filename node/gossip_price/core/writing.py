@@ -237,6 +237,8 @@ class Writing:
         while self._halves and not ids:
             ids = [id_ for id_ in self._halves.pop(0) if id_ in self._pending]
         ids = ids or self._take_due(now.mono_ms) or self._take_trusted(now.mono_ms)
+        if not ids:
+            return ()
         self._in_flight = tuple(sorted(ids))
         return tuple(self._pending[id_].row for id_ in self._in_flight)
 

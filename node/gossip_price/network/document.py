@@ -86,6 +86,9 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
         if problems:
             raise DocumentError("; ".join(problems))
 
+    def __hash__(self) -> int:
+        return hash(self.hash)
+
     @classmethod
     def parse(cls, raw: bytes | str | dict[str, Any]) -> Self:
         """Read a document from JSON bytes or an already decoded mapping.

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from enum import Enum
 from itertools import pairwise
 
-from gossip_price.network.document import Document, DocumentError
+from gossip_price.network.document import INTEGER_MAX, Document, DocumentError
 from gossip_price.network.keys import format_address
 from gossip_price.network.overlap import find_overlap_problem, get_quorum
 
@@ -27,6 +27,8 @@ class EpochChain:
             _check_link(before, after)
         self._by_hash = {document.hash: document for document in self.documents}
         self._starts = [document.start for document in self.documents]
+        #: The last answer of `list_live`, and since and until when it is one: all that comes asks.
+        self._live: tuple[int, int, tuple[Document, ...]] = (0, 0, ())
 
     @property
     def network_id(self) -> bytes:
@@ -73,11 +75,24 @@ class EpochChain:
 
         After it come those announced and, until its last rounds have settled, the one before.
         """
+        since, until, live = self._live
+        if not since <= unix_s < until:
+            self._live = self._find_live(unix_s)
+            live = self._live[2]
+        return live
+
+    def _find_live(self, unix_s: int) -> tuple[int, int, tuple[Document, ...]]:
+        """Return the epochs that live at this second, and since and until when it is these."""
         position = max(bisect_right(self._starts, unix_s), 1) - 1
         live = self.documents[position:]
-        if position and unix_s < get_end(self.documents[position - 1], self._starts[position]):
-            live += (self.documents[position - 1],)
-        return live
+        since, *later = *self._starts[position:], INTEGER_MAX
+        if not position:
+            return 0, later[0], live
+        before = self.documents[position - 1]
+        end = get_end(before, since)
+        if unix_s < end:
+            return since, min(end, later[0]), (*live, before)
+        return end, later[0], live
 
     def find_member_epoch(self, address: bytes, unix_s: int) -> Document | None:
         """Return the live epoch in which this is a member's address; None for a stranger."""

@@ -63,6 +63,7 @@ def format_address(address: bytes) -> str:
     )
 
 
+@lru_cache(maxsize=1024)  # the same; what is none is not remembered
 def parse_address(text: str) -> bytes:
     """Read an address; mixed case must carry EIP-55's checksum."""
     if re.fullmatch(r"0x[0-9a-fA-F]{40}", text) is None:

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from gossip_price import crypto
-from gossip_price.core import audit, checks, doorkeeper, judging, rounds, votes, voting
+from gossip_price.core import audit, checks, doorkeeper, judging, merkle, rounds, votes, voting
 from gossip_price.core import events as ev
 from gossip_price.core.asking import Asking
 from gossip_price.core.audit import Audit
@@ -35,6 +35,7 @@ from gossip_price.core.rounds import list_vote_keys
 from gossip_price.core.types import Now
 from gossip_price.core.votes import Votes
 from gossip_price.core.voting import Voting
+from gossip_price.core.wire import encode_open
 from gossip_price.core.writing import Writing
 from gossip_price.crypto import SignatureError
 from gossip_price.engine import Turns
@@ -406,6 +407,11 @@ def _never_compare_roots() -> AbstractContextManager[None]:
     return _changed(Catchup, "process_roots", lambda self, *given: None)
 
 
+def _leave_leaves_unsorted() -> AbstractContextManager[None]:
+    # All members' roots agree for as long as all prove in the same order.
+    return _changed(merkle, "encode_leaf", lambda items: b"\0" + encode_open(items))
+
+
 def _vote_in_each_epoch() -> AbstractContextManager[None]:
     """Take a round of another epoch for another round."""
 
@@ -695,6 +701,8 @@ MUTANTS: Final = (
            _looking_at("away", habits=("trees",), long=True)),
     Mutant("never compare roots", "agreement", _never_compare_roots,
            _looking_at("away", long=True)),
+    Mutant("name roots that one's proofs do not have", "agreement", _leave_leaves_unsorted,
+           _looking_at(long=True)),
     Mutant("blame whose report was forwarded", "blame", _blame_proposer,
            _looking_at("slow", habits=("impersonate", "malleate"))),
     Mutant("reject what a slow clock sends", "blame", _reject_stale,

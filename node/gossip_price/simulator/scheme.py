@@ -16,9 +16,12 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
+import msgspec
+
 from gossip_price import crypto
-from gossip_price.core import checks, listening, proof, wire
-from gossip_price.core.wire import Heartbeat
+from gossip_price.core import checks, listening, presence, proof, wire
+from gossip_price.core.testimony import find_unchanged
+from gossip_price.core.wire import UNSIGNED, Heartbeat
 from gossip_price.crypto import SignatureError
 
 _REMEMBERED: Final = 65_536
@@ -76,13 +79,27 @@ CHEAP: Final = Scheme("cheap", _sign_cheaply, _recover_cheaply)
 def installed(scheme: Scheme) -> Iterator[None]:
     """Let the core recover by this scheme, and read each message once for all receivers."""
     decode, compute_digest = wire.decode, Heartbeat.compute_digest
+    digest_of = lru_cache(_MESSAGES_REMEMBERED)(compute_digest)
+
+    def compute_digest_once(self: Heartbeat, separator: bytes) -> bytes:
+        # Who signs it asks before, who hears it afterwards; the digest is the same.
+        return digest_of(msgspec.structs.replace(self, signature=UNSIGNED), separator)
+
+    remembered = (
+        (listening, "decode", decode),
+        (checks, "check_words", checks.check_words),
+        (checks, "check_form", checks.check_form),
+        (presence, "find_unchanged", find_unchanged),
+    )
     replaced = [
         (checks, "recover", crypto.recover, scheme.recover),
         (proof, "recover", crypto.recover, scheme.recover),
-        (listening, "decode", decode, lru_cache(_MESSAGES_REMEMBERED)(decode)),
-        (Heartbeat, "compute_digest", compute_digest,
-         lru_cache(_MESSAGES_REMEMBERED)(compute_digest)),
-    ]  # fmt: skip
+        *(
+            (place, name, usual, lru_cache(_MESSAGES_REMEMBERED)(usual))
+            for place, name, usual in remembered
+        ),
+        (Heartbeat, "compute_digest", compute_digest, compute_digest_once),
+    ]
     before = []
     for place, name, usual, instead in replaced:
         # A deliberate bug may have taken the place already (`mutants`); it is not ours to mend.

@@ -7,8 +7,8 @@ faults do.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from heapq import heappop, heappush
 from typing import Final
 
 import msgspec
@@ -27,6 +27,7 @@ from gossip_price.simulator.disk import PowerCutError, SimulatedJournal
 from gossip_price.simulator.facts import Claim, Moment, Row, Told, Watcher
 from gossip_price.simulator.links import Links
 from gossip_price.simulator.market import DECIMALS, Market
+from gossip_price.simulator.schedule import Schedule
 from gossip_price.simulator.scheme import REAL, Scheme
 
 STORE: Final = b"S" * 32
@@ -40,6 +41,9 @@ _RECONNECT_MS: Final = 1_000
 STATEMENT_MS: Final = 10_000
 
 Action = Callable[[], None]
+Thing = tuple[int, int, ev.Event | Action | None]
+"""What happens: (node, its life or -1, an event or None for a tick), or (-1, -1, an action)."""
+_TICK: Final = ev.Tick()
 Ear = Callable[[str, bytes], None]
 """What a liar hears: (author, data)."""
 
@@ -96,7 +100,8 @@ class Node:
         self.life = 0
         #: Not None while the process is stopped (SIGSTOP): what came meanwhile.
         self.stopped: list[ev.Event] | None = None
-        self.tick_ms = -1
+        #: When its tick is on its way to it, and for which time of its machine; -1: none is.
+        self.tick_ms = self.due_ms = -1
         self.spins = 0
         #: Writes on their way, of the present life.
         self.writes = 0
@@ -151,14 +156,19 @@ class World:
         self.write_ms = write_ms
         self.store = STORE
         self._events_a_turn = events_a_turn
-        self._queue: list[tuple[int, int, int, int, ev.Event | Action | None]] = []
-        self._order = 0
+        self._schedule: Schedule[Thing] = Schedule()
         self._token = 0
         #: Who waits for an answer: (node, its life), by token.
         self._questions: dict[int, tuple[int, int]] = {}
         self.watchers = tuple(watchers)
-        self._hears = [w.heard for w in watchers if type(w).heard is not Watcher.heard]
-        self._turns = [w.turned for w in watchers if type(w).turned is not Watcher.turned]
+        # What happens most often is shown only to those whom it concerns.
+        self._see_turned = [w.turned for w in watchers if type(w).turned is not Watcher.turned]
+        self._see_heard = [w.heard for w in watchers if type(w).heard is not Watcher.heard]
+        self._see_told = [w.told for w in watchers if type(w).told is not Watcher.told]
+        self._see_signed = [w.signed for w in watchers if type(w).signed is not Watcher.signed]
+        self._see_published = [
+            w.published for w in watchers if type(w).published is not Watcher.published
+        ]
 
     # --- nodes --------------------------------------------------------------------------------
 
@@ -222,7 +232,7 @@ class World:
         node.alive = True
         node.writes = 0
         node.stopped = None
-        node.tick_ms = -1
+        node.tick_ms = node.due_ms = -1
         node.spins = 0
         for watcher in self.watchers:
             watcher.began(self.get_moment(node), index, lost_volume=lost_volume)
@@ -297,48 +307,49 @@ class World:
         self._push(after_ms, -1, -1, action)
 
     def _push(self, after_ms: int, index: int, life: int, thing: ev.Event | Action | None) -> None:
-        self._order += 1
-        heappush(self._queue, (self.true_ms + after_ms, self._order, index, life, thing))
+        self._schedule.add(self.true_ms + after_ms, (index, life, thing))
 
     def run_until_ms(self, true_ms: int) -> None:
         """Let everything happen that happens until then, this millisecond included."""
-        queue = self._queue
-        while queue and queue[0][0] <= true_ms:
-            at_ms, _, index, life, thing = heappop(queue)
-            self.true_ms = at_ms
-            if index < 0:
-                thing()  # type: ignore[operator,misc]  # an index below zero comes with an action
-                continue
-            node = self.nodes[index]
-            if thing is None:
-                if node.tick_ms != at_ms or life != node.life or node.stopped is not None:
+        while taken := self._schedule.take_next(true_ms):
+            self.true_ms, things = taken
+            while things:
+                index, life, thing = things.popleft()
+                if index < 0:
+                    thing()  # type: ignore[operator,misc]  # an index below zero comes with an action
                     continue
-                thing = ev.Tick()
-            elif life not in (-1, node.life):
-                continue
-            if index in self.ears:
-                self._whisper(index, thing)  # type: ignore[arg-type]  # no action has an index
-                continue
-            if not node.alive:
-                continue
-            events: list[ev.Event] = [thing]  # type: ignore[list-item]  # as above
-            self._take_company(at_ms, index, node.life, events)
-            if node.stopped is not None:
-                node.stopped += events
-                continue
-            self.take(node, events)
+                node = self.nodes[index]
+                if thing is None:
+                    if node.tick_ms != self.true_ms or life != node.life:
+                        continue
+                    node.tick_ms = node.due_ms = -1
+                    if node.stopped is not None:
+                        continue
+                    thing = _TICK
+                elif life not in (-1, node.life):
+                    continue
+                if index in self.ears:
+                    self._whisper(index, thing)  # type: ignore[arg-type]  # no action has an index
+                    continue
+                if not node.alive:
+                    continue
+                events: list[ev.Event] = [thing]  # type: ignore[list-item]  # as above
+                if things and things[0][0] == index:
+                    self._take_company(things, node, events)
+                if node.stopped is not None:
+                    node.stopped += events
+                    continue
+                self.take(node, events)
         self.true_ms = true_ms
 
-    def _take_company(self, at_ms: int, index: int, life: int, events: list[ev.Event]) -> None:
+    def _take_company(self, things: deque[Thing], node: Node, events: list[ev.Event]) -> None:
         """Take what reaches the same node in the same millisecond into the same turn."""
-        queue = self._queue
-        while len(events) < self._events_a_turn and queue:
-            head = queue[0]
-            if head[0] != at_ms or head[2] != index or head[3] not in (-1, life):
+        while len(events) < self._events_a_turn and things:
+            index, life, thing = things[0]
+            if index != node.index or life not in (-1, node.life) or thing is None:
                 return
-            if head[4] is None:
-                return
-            events.append(heappop(queue)[4])  # type: ignore[arg-type]  # no action has an index
+            events.append(thing)  # type: ignore[arg-type]  # no action has an index
+            things.popleft()
 
     def _whisper(self, index: int, event: ev.Event) -> None:
         if isinstance(event, ev.Received):
@@ -350,10 +361,10 @@ class World:
 
     def take(self, node: Node, events: Sequence[ev.Event]) -> None:
         """Let a node take a turn with these events, and carry out what it asks for."""
-        now = self.now(node)
-        moment = Moment(self.true_ms, now.wall_ms, now.mono_ms)
-        for turned in self._turns:
-            turned(moment, node.index)
+        now = node.clock.read(self.true_ms)
+        moment = Moment(self.true_ms, *now)
+        for see in self._see_turned:
+            see(moment, node.index)
         for event in events:
             self._show_event(moment, node, event)
         try:
@@ -372,22 +383,27 @@ class World:
 
     def _set_tick(self, node: Node, now: Now) -> None:
         due_ms = node.turns.machine.get_deadline_ms(now)
+        if due_ms == node.due_ms and due_ms > now.mono_ms:
+            return  # most turns change nothing of what is due: the tick is on its way already
+        node.due_ms = due_ms
         node.spins = node.spins + 1 if due_ms <= now.mono_ms else 0
         if node.spins > SPINS_MAX:
             raise SpinError(f"node {node.index} asks for {due_ms}, it is {now.mono_ms}")
-        node.tick_ms = max(node.clock.find_true_ms(due_ms), self.true_ms + (node.spins > 0))
-        self._push(node.tick_ms - self.true_ms, node.index, node.life, None)
+        tick_ms = max(node.clock.find_true_ms(due_ms), self.true_ms + (node.spins > 0))
+        if tick_ms != node.tick_ms:
+            node.tick_ms = tick_ms
+            self._schedule.add(tick_ms, (node.index, node.life, None))
 
     def _show_event(self, moment: Moment, node: Node, event: ev.Event) -> None:
         if isinstance(event, ev.Received):
-            for heard in self._hears:
-                heard(moment, node.index, event.author, event.data)
+            for see in self._see_heard:
+                see(moment, node.index, event.author, event.data)
         elif isinstance(event, ev.Answered):
             # An answer brings entries as a message of gossip does; watchers read both alike.
             message = _to_message(event.data)
             if message is not None:
-                for heard in self._hears:
-                    heard(moment, node.index, event.peer, message)
+                for see in self._see_heard:
+                    see(moment, node.index, event.peer, message)
         elif isinstance(event, ev.Stored | ev.StoreRefused | ev.StoreDown):
             node.writes = 0
         elif isinstance(event, ev.StoreUp):
@@ -467,27 +483,29 @@ class World:
         told = Told(
             note.kind.value, note.pair, note.round, note.id, note.count, note.reason, note.author
         )
-        for watcher in self.watchers:
-            watcher.told(moment, node.index, told)
+        for see in self._see_told:
+            see(moment, node.index, told)
 
     def _tell_signed(self, node: Node, digest: bytes) -> None:
         moment = self.get_moment(node)
-        for watcher in self.watchers:
-            watcher.signed(moment, node.index, digest)
+        for see in self._see_signed:
+            see(moment, node.index, digest)
 
     # --- behind the ports ---------------------------------------------------------------------
 
     def send(self, author: int, data: bytes, to: Iterable[int] | None = None) -> None:
         """Gossip bytes in a member's name to all others, or to these."""
         moment = self.get_moment(self.nodes[author])
-        for watcher in self.watchers:
-            watcher.published(moment, author, data)
+        for see in self._see_published:
+            see(moment, author, data)
         event = ev.Received(self.nodes[author].peer_id, data)
+        true_ms, add, route = self.true_ms, self._schedule.add, self.route
         for receiver in range(len(self.nodes)) if to is None else to:
             if receiver == author:
                 continue
-            for delay_ms in self.route(author, receiver, data):
-                self.give(receiver, event, delay_ms)
+            for delay_ms in route(author, receiver, data):
+                # It is on its way whatever becomes of the process that it will find there.
+                add(true_ms + delay_ms, (receiver, -1, event))
 
     def route(self, author: int, receiver: int, data: bytes) -> Iterable[int]:
         """Return the delays of the message's copies on this way."""

@@ -38,6 +38,8 @@ def _find_in_node(overview: Overview) -> Iterator[str]:
         yield f"this node is not ready: {problem}: {text}"
     if overview.status.database.reachable is False:
         yield "this node does not reach its database; prices wait in the journals"
+    if overview.network.role == "bootstrap" and not overview.network.connections.members:
+        yield "no member is connected to this bootstrap: it can introduce newcomers to nobody"
 
 
 def _find_in_members(overview: Overview) -> Iterator[str]:

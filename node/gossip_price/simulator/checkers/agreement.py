@@ -18,6 +18,9 @@ from gossip_price.simulator.facts import Moment
 _DAY_S: Final = 86_400
 _LEAF_MAX: Final = 16
 _DOMAIN: Final = b"gossip-price tree 1"
+#: Where a heartbeat's roots stand: after member, boot, sequence, epoch, clockMs, store, version,
+#: connected, heard, observed and open.
+_ROOTS_AT: Final = 11
 _decode = msgspec.msgpack.Decoder().decode
 
 Known = dict[bytes, tuple[int, frozenset[int]]]
@@ -31,11 +34,10 @@ class AgreementChecker(Checker):
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
-        self._known: dict[int, Known] = {}
-        self._roots: dict[int, tuple[int, dict[int, bytes]]] = {}
+        self._journals: dict[int, Any] = {}
+        #: The roots in each node's newest heartbeat, as it carries them.
+        self._roots: dict[int, bytes] = {}
         self._here: set[int] = set()
-        #: Reports of an epoch that was left for good before their round.
-        self._left: set[bytes] = set()
         self._looked: Moment | None = None
 
     def began(self, at: Moment, node: int, *, lost_volume: bool) -> None:
@@ -49,22 +51,12 @@ class AgreementChecker(Checker):
         if node in self.liars:
             return
         for beat in _decode(data)[3]:
-            self._roots[node] = _read_roots(beat[8])
+            self._roots[node] = beat[_ROOTS_AT]
 
     def inspected(self, at: Moment, node: int, machine: object, journal: Any) -> None:
+        # Read when it is asked for, at once after the look or at the end.
         self._looked = at
-        self._left.update(
-            id_
-            for id_, record in journal.proven.items()
-            if self.is_left(self.law_by_epoch[record.entry.report.epoch], record.entry.report.round)
-        )
-        self._known[node] = {
-            id_: (
-                record.entry.report.round,
-                frozenset(signature.member for signature in record.entry.signatures),
-            )
-            for id_, record in journal.proven.items()
-        }
+        self._journals[node] = journal
 
     def is_content(self) -> bool:
         return self._find_difference() is None
@@ -80,29 +72,53 @@ class AgreementChecker(Checker):
         if self._looked is None or not members:
             return None
         cut = self._compute_cut(self._looked.true_ms // 1000)
-        first = {id_: known for id_, known in self._known[members[0]].items() if known[0] < cut}
+        first = _leave_out_open(_read_known(self._journals[members[0]]), cut)
         for index in members:
-            known = {id_: one for id_, one in self._known[index].items() if one[0] < cut}
-            # What two epochs behind was proven, its laggards alone have taken in.
-            lacking = [id_ for id_ in sorted((known.keys() | first.keys()) - self._left)
-                       if known.get(id_) != first.get(id_)]  # fmt: skip
+            all_known = _read_known(self._journals[index])
+            known = _leave_out_open(all_known, cut)
+            journals = (self._journals[index], self._journals[members[0]])
+            lacking = [id_ for id_ in sorted(known.keys() | first.keys())
+                       if known.get(id_) != first.get(id_)
+                       and not any(self._is_left_behind(id_, one) for one in journals)]  # fmt: skip
             if lacking:
                 return index, f"{len(lacking)} closed reports differ, as {lacking[0].hex()[:8]}"
-            # Heartbeats that were signed before the last look may be of an earlier cut.
-            said_cut, said = self._roots.get(index, (cut, {}))
-            if said and said_cut == cut and said != _compute_roots(known):
+            # Its newest heartbeat may be of an earlier cut than the last look: by that one, then.
+            said_cut, said = _read_roots(self._roots.get(index, b""))
+            if said != _compute_roots(_leave_out_open(all_known, said_cut)):
                 return index, "its heartbeats name other roots than its journal gives"
         return None
+
+    def _is_left_behind(self, id_: bytes, journal: Any) -> bool:
+        """What was proven two epochs behind, its laggards alone have taken in."""
+        record = journal.proven.get(id_)
+        if record is None:
+            return False
+        report = record.entry.report
+        return self.is_left(self.law_by_epoch[report.epoch], report.round)
 
     def _is_judged(self, index: int) -> bool:
         """A member that knows the rules of every epoch: else it takes in nothing of some."""
         knows_all = {law.protocol for law in self.laws} <= self.setting.protocols[index]
         is_member = self.setting.addresses[index] in self.laws[-1].addresses
-        return is_member and knows_all and index in self._known
+        return is_member and knows_all and index in self._journals
 
     def _compute_cut(self, unix_s: int) -> int:
         law = self.get_law(unix_s) or self.laws[0]
         return max(0, unix_s - law.interval - law.skew - law.settle_cap) // 300 * 300
+
+
+def _read_known(journal: Any) -> Known:
+    return {
+        id_: (
+            record.entry.report.round,
+            frozenset(signature.member for signature in record.entry.signatures),
+        )
+        for id_, record in journal.proven.items()
+    }
+
+
+def _leave_out_open(known: Known, cut: int) -> Known:
+    return {id_: one for id_, one in known.items() if one[0] < cut}
 
 
 def _read_roots(data: bytes) -> tuple[int, dict[int, bytes]]:

@@ -26,7 +26,7 @@ class Heard(NamedTuple):
 
     id: bytes
     claim: Claim
-    signers: tuple[bytes, ...]
+    signers: frozenset[bytes]
 
 
 class Evidence:
@@ -63,4 +63,4 @@ class Evidence:
         claim = Claim(*fields)  # type: ignore[arg-type]  # what is no report raises below
         id_ = self.compute_id(claim)
         found = (self.find_signer(id_, signature) for _, signature in signatures)
-        return Heard(id_, claim, tuple(signer for signer in found if signer is not None))
+        return Heard(id_, claim, frozenset(signer for signer in found if signer is not None))

@@ -59,13 +59,13 @@ class SettlingChecker(Checker):
 
     def voted(self, at: Moment, node: int, id_: bytes, claim: Claim) -> None:
         # Its own signature is made in this turn, or later when the disk fails.
-        self._learn(at, node, id_, (self.setting.addresses[node],))
+        self._learn(at, node, id_, frozenset((self.setting.addresses[node],)))
 
-    def _learn(self, at: Moment, node: int, id_: bytes, signers: tuple[bytes, ...]) -> None:
+    def _learn(self, at: Moment, node: int, id_: bytes, signers: frozenset[bytes]) -> None:
         ids = self._first_ms[node]
         known = ids.setdefault(id_, {})
-        for signer in signers:
-            known.setdefault(signer, at.mono_ms)
+        for signer in signers.difference(known):
+            known[signer] = at.mono_ms
         if len(ids) > _REMEMBERED:
             del ids[next(iter(ids))]
 

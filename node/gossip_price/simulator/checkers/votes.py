@@ -25,6 +25,8 @@ class VotesChecker(Checker):
         #: (pair, round) → id → who has signed it, by what was sent.
         self._signers: dict[tuple[str, int], dict[bytes, set[bytes]]] = {}
         self._highest: dict[int, int] = {}
+        #: When each node's clock leaves its highest round, as far as known: nothing grows before.
+        self._grows_s: dict[int, int] = {}
         #: The newest epoch that each node has said to know.
         self._known: dict[int, Law] = {}
         self._seen: dict[tuple[int, str, int], list[int]] = {}
@@ -32,6 +34,7 @@ class VotesChecker(Checker):
     def began(self, at: Moment, node: int, *, lost_volume: bool) -> None:
         if lost_volume:
             self._highest.pop(node, None)
+            self._grows_s.pop(node, None)
             self._known.pop(node, None)
 
     def told(self, at: Moment, node: int, told: Told) -> None:
@@ -42,9 +45,17 @@ class VotesChecker(Checker):
 
     def turned(self, at: Moment, node: int) -> None:
         wall_s = at.wall_ms // 1000
+        if wall_s < self._grows_s.get(node, 0):
+            return
         law = self.get_law(wall_s)
         if law is not None:
-            self._highest[node] = max(self._highest.get(node, 0), wall_s - wall_s % law.interval)
+            start = wall_s - wall_s % law.interval
+            self._highest[node] = max(self._highest.get(node, 0), start)
+            self._grows_s[node] = start + law.interval
+
+    def enacted(self, at: Moment, law: Law) -> None:
+        super().enacted(at, law)
+        self._grows_s.clear()
 
     def observed(self, at: Moment, node: int, pair: str, round_: int, price: int) -> None:
         self._seen.setdefault((node, pair, round_), []).append(price)

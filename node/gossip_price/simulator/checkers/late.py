@@ -1,6 +1,6 @@
 """3. Signatures that came after a row was stored reach the table: no proof that a node has is lost.
 
-What honest living nodes remember of rows that stand there is, at the end, in `sign_data` or in
+What honest living members remember of rows that stand there is, at the end, in `sign_data` or in
 `signatures`.
 """
 
@@ -35,6 +35,8 @@ class LateChecker(Checker):
         if node in self.liars or self._calm_s is None:
             return
         known = self._remembered[node] = set()
+        if self.setting.addresses[node] not in self.laws[-1].addresses:
+            return  # who is no member any more writes what it helped to prove, and adds nothing
         for id_, record in cast("dict[bytes, Any]", cast("Any", journal).proven).items():
             report = record.entry.report
             law = self.law_by_epoch[report.epoch]

@@ -68,3 +68,17 @@ def test_a_round_is_lost_only_to_those_who_hear_late(seed: int) -> None:
     counts = outcome.liveness
     assert counts.promised >= 10
     assert counts.stored + counts.split >= counts.promised - 1
+
+
+def test_the_mode_the_settle_time_and_the_pairs_change_in_bad_days() -> None:
+    stored: set[bool] = set()
+    settles: set[int] = set()
+    digits: set[tuple[str, int]] = set()
+    for seed in (0, 2, 3, 6, 9, 1080):
+        _, changes = run(seed, turns=True)
+        stored |= {law.every_node for law in changes.laws if law.epoch in changes.rows}
+        settles |= {law.settle for law in changes.laws}
+        digits |= {(pair, one.decimals) for law in changes.laws for pair, one in law.digits.items()}
+    assert stored == {True, False}
+    assert len(settles) >= 2
+    assert {("BTC-USD", 2), ("ETH-USD", 6), ("ETH-USD", 8)} <= digits

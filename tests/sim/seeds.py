@@ -14,6 +14,7 @@ FAILED: Final[dict[int, str]] = {
     5011: "who does not know an epoch's rules need not know its reports (the checker demanded it)",
     6374: "what had settled in an earlier life may be written at once (the checker forbade it)",
     7083: "a row deleted hours later is found within a day, not an hour (the checker hurried)",
+    31797: "what a liar lets strangers alone prove, no member can store (the checker demanded it)",
     7408: "who signs after the silence is late and unsettles nothing (the checker began anew)",
 }
 

@@ -7,7 +7,7 @@ there truly, exactly once, and what was false stands in quarantine. Nobody puts 
 from __future__ import annotations
 
 from gossip_price.simulator.checkers.checker import Checker, Setting
-from gossip_price.simulator.facts import Moment, Row, Told
+from gossip_price.simulator.facts import Claim, Moment, Row, Signed, Told
 
 
 class KeepingChecker(Checker):
@@ -25,6 +25,8 @@ class KeepingChecker(Checker):
         self._rounds: dict[tuple[str, int], tuple[bytes, bool]] = {}
         #: By node: what it called proven, and whether its disk took records then.
         self._proven: dict[int, dict[bytes, tuple[str, int, bool]]] = {}
+        #: Of what was called proven, the epoch.
+        self._epochs: dict[bytes, bytes] = {}
         self._failing: set[int] = set()
         self._here: set[int] = set()
         self._is_calm = False
@@ -42,6 +44,9 @@ class KeepingChecker(Checker):
 
     def ended(self, at: Moment, node: int) -> None:
         self._here.discard(node)
+
+    def kept(self, at: Moment, node: int, id_: bytes, claim: Claim, signatures: Signed) -> None:
+        self._epochs[id_] = claim.epoch
 
     def told(self, at: Moment, node: int, told: Told) -> None:
         if told.kind == "journal_failed":
@@ -123,5 +128,11 @@ class KeepingChecker(Checker):
             id_: (node, pair, round_)
             for node in sorted(self._here - self.liars)
             for id_, (pair, round_, _) in self._proven[node].items()
-            if id_ not in self._stored
+            if id_ not in self._stored and self._may_write(node, id_)
         }
+
+    def _may_write(self, node: int, id_: bytes) -> bool:
+        """A member of the report's epoch, or now: others listen, and nobody hears them."""
+        address = self.setting.addresses[node]
+        law = self.law_by_epoch.get(self._epochs.get(id_, b""))
+        return address in self.laws[-1].addresses or (law is not None and address in law.addresses)

@@ -8,6 +8,7 @@ from crafted import get_ranked, pack
 from gossip_price.core.events import NoteKind
 from gossip_price.network.document import Mode
 from gossip_price.network.epochs import EpochChain
+from gossip_price.simulator.checkers.bounds import measure
 from networks import START, SampleNetwork, make_network
 from world import PRICE, Node, World
 
@@ -284,3 +285,12 @@ def test_a_later_life_knows_when_the_last_signer_came() -> None:
     again = node.turns.machine.find_settled(first.id)
     assert again is not None
     assert again.last_signed_ms == first.last_signed_ms
+
+
+def test_words_that_a_full_disk_kept_from_being_signed_are_not_kept() -> None:
+    world = World(NETWORK)
+    world.run_until(START + 20)
+    node = world.nodes[0]
+    node.journal.full = True
+    world.run_until(START + 120)
+    assert dict(measure(node.turns.machine))["Speaking._unsigned"] <= 1

@@ -6,6 +6,7 @@ import pytest
 
 from crafted import carries_entries, get_ranked, pack
 from gossip_price import crypto
+from gossip_price.core.checks import is_within_deviation
 from gossip_price.core.events import NoteKind
 from gossip_price.network.document import Mode, PairTerms
 from networks import START, TERMS, make_network
@@ -283,3 +284,10 @@ def test_of_reports_that_wait_for_our_observation_the_one_of_lower_rank_is_signe
     world.run_until(START + 8)
     (signed,) = world.nodes[last].get_notes(NoteKind.SIGNED)
     assert signed.proposer == network.document.addresses[first]
+
+
+def test_a_price_may_differ_by_its_share_of_our_own_and_by_no_unit_more() -> None:
+    prices = (9_899, 9_900, 10_100, 10_101)
+    assert [is_within_deviation(price, 10_000, 100) for price in prices] == [
+        False, True, True, False,
+    ]  # fmt: skip

@@ -54,7 +54,10 @@ class Model:
                 if self.votes.setdefault(key, record).id != id_:
                     raise RefusedError
             case ProvenRecord(id=id_):
-                self.proven[id_] = record
+                # An old proof, replayed, takes no signer away.
+                known = self.proven.get(id_, record)
+                if len(record.entry.signatures) >= len(known.entry.signatures):
+                    self.proven[id_] = record
             case StoredRecord(id=id_, confirmed=confirmed) if id_ in self.proven:
                 self.stored[id_] = self.stored.get(id_, False) or confirmed
             case RoundRecord(highest=highest):

@@ -217,7 +217,10 @@ class SqliteJournal:
                     " pair) VALUES (?, ?, ?, ?, ?, ?, ?)"
                     " ON CONFLICT (id) DO UPDATE SET entry = excluded.entry,"
                     " last_signed_ms = excluded.last_signed_ms, sources = excluded.sources,"
-                    " spread_bp = excluded.spread_bp",
+                    " spread_bp = excluded.spread_bp"
+                    # Of one report, longer is more signers. Who replays an old proof of what is in
+                    # no tree any more takes nothing away.
+                    " WHERE length(excluded.entry) >= length(entry)",
                     (
                         record.id,
                         record.entry.report.round,

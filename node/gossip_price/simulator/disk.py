@@ -91,7 +91,12 @@ class SimulatedJournal:
             case ev.Vote():
                 self.votes.setdefault(record.key, record)
             case ev.ProvenRecord():
-                self.proven[record.id] = record
+                before = self.proven.get(record.id)
+                is_fuller = before is None or len(before.entry.signatures) <= len(
+                    record.entry.signatures
+                )
+                if is_fuller:
+                    self.proven[record.id] = record
             case ev.StoredRecord():
                 known = self.stored.get(record.id)
                 if record.id in self.proven and not (known is not None and known.confirmed):

@@ -233,7 +233,9 @@ def show(watcher: Watcher, fact: Fact, at: Moment) -> None:  # noqa: PLR0912  # 
         case "corrected":
             watcher.corrected(at, node, tuple(values[0]), tuple(values[1]))
         case "measured":
-            watcher.inspected(at, node, make_measured(dict(values[0])), JournalContent())
+            lengths, forgotten = values
+            machine = make_measured(dict(lengths), forgotten)
+            watcher.inspected(at, node, machine, JournalContent())
 
 
 def to_row(plain: Sequence[Any]) -> Row:
@@ -242,8 +244,8 @@ def to_row(plain: Sequence[Any]) -> Row:
     return Row(id_, Claim(*claim), tuple((signer, signature) for signer, signature in signatures))
 
 
-def make_measured(lengths: dict[str, int]) -> object:
-    """Return what stands for a machine of which only its containers' lengths were kept."""
+def make_measured(lengths: dict[str, int], forgotten: Sequence[str] = ()) -> object:
+    """Return what stands for a machine: its containers' lengths, and what it held for no reason."""
     parts: dict[str, object] = {}
     for path, length in lengths.items():
         owner, attribute = path.split(".")
@@ -251,7 +253,7 @@ def make_measured(lengths: dict[str, int]) -> object:
             # As `measure` looks for them: the core's own classes, by name and module.
             parts[owner] = type(owner, (), {"__module__": "gossip_price.core.measured"})()
         setattr(parts[owner], attribute, (None,) * length)
-    machine = SimpleNamespace()
+    machine = SimpleNamespace(find_forgotten=lambda: forgotten)
     for owner, part in parts.items():
         setattr(machine, owner.lower(), part)
     return machine

@@ -166,7 +166,13 @@ def cut_off_an_honest_member(evidence: Evidence) -> History:
 def hoard(evidence: Evidence) -> History:
     measured = _find(evidence.history, "measured")
     lengths = dict(measured.values[0]) | {"Presence._beats": 1_000}
-    return _add_facts(evidence.history, measured._replace(values=(list(lengths.items()),)))
+    return _add_facts(evidence.history, measured._replace(values=(list(lengths.items()), ())))
+
+
+def hold_for_no_reason(evidence: Evidence) -> History:
+    measured = _find(evidence.history, "measured")
+    forgotten = ["still holds 0badcafe, which is settled and waits for nothing"]
+    return _add_facts(evidence.history, measured._replace(values=(measured.values[0], forgotten)))
 
 
 def ask_before_writing(evidence: Evidence) -> History:
@@ -229,6 +235,7 @@ PLANTED: dict[str, tuple[str, Callable[[Evidence], History]]] = {
     "a report sent twice": ("cost", repeat_a_message),
     "an honest member cut off": ("blame", cut_off_an_honest_member),
     "a map that grows": ("bounds", hoard),
+    "a report that is held for no reason": ("bounds", hold_for_no_reason),
     "a SELECT on the write path": ("statements", ask_before_writing),
     "rounds that nobody proved": ("liveness", keep_silent),
 }

@@ -23,7 +23,7 @@ from gossip_price.core import events as ev
 from gossip_price.core.types import Now, StoredRow
 from gossip_price.engine import Outward, Turns
 from gossip_price.ports import Clock, Deliver, Respond
-from gossip_price.simulator.checkers.bounds import measure
+from gossip_price.simulator.checkers.bounds import find_forgotten, measure
 from gossip_price.simulator.facts import Claim
 
 #: In the order of a price's way; each is between two things that must not be torn apart.
@@ -124,7 +124,8 @@ class WatchedTurns(Turns):
                     self.eye.tell("told", *told, effect.reason, effect.author)
         self._taken += 1
         if self._taken % _MEASURE_TURNS == 0:
-            self.eye.tell("measured", list(measure(self.machine)))
+            forgotten = list(find_forgotten(self.machine))
+            self.eye.tell("measured", list(measure(self.machine)), forgotten)
         return outward
 
 

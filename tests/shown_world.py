@@ -9,8 +9,8 @@ from gossip_price.adapters.http import make_app, make_round_routes
 from gossip_price.adapters.live import EventRing, LiveBoard
 from gossip_price.core.events import Note, ProvenRecord
 from gossip_price.engine import Outward
-from gossip_price.simulator import world as simulated
 from gossip_price.simulator.facts import Moment
+from gossip_price.simulator.nodes import Node as SimulatedNode
 from networks import SampleNetwork
 from world import World
 
@@ -24,7 +24,7 @@ class ShownWorld(World):
         self.board: LiveBoard | None = None
         super().__init__(network, **options)
 
-    def carry_out(self, node: simulated.Node, effect: Outward, moment: Moment) -> None:
+    def carry_out(self, node: SimulatedNode, effect: Outward, moment: Moment) -> None:
         if node.index == 0 and isinstance(effect, Note):
             if self.board is None:
                 self.board = self._make_board()

@@ -23,6 +23,8 @@ from gossip_price.simulator.disk import SimulatedJournal
 from gossip_price.simulator.facts import Moment
 from gossip_price.simulator.links import Links
 from gossip_price.simulator.market import PRICE, Market, Quote
+from gossip_price.simulator.nodes import Node as SimulatedNode
+from gossip_price.simulator.nodes import SimulatedSigner
 from gossip_price.simulator.world import STORE
 from networks import START, SampleNetwork
 
@@ -39,7 +41,7 @@ Latency = Callable[[int, int], int]
 _DICE: Final = Dice(0, "by hand")
 
 
-class KeySigner(simulated.SimulatedSigner):
+class KeySigner(SimulatedSigner):
     """Remembers every digest that it signed."""
 
     def __init__(self, secret: bytes) -> None:
@@ -51,7 +53,7 @@ class KeySigner(simulated.SimulatedSigner):
         return super().sign(digest)
 
 
-class Node(simulated.Node):
+class Node(SimulatedNode):
     """One member, with a record of what it did in all its lives."""
 
     signer: KeySigner
@@ -175,7 +177,7 @@ class World(simulated.World):
         journal, signer = FakeJournal(birth_ms), KeySigner(secret)
         return Node(*place, chain=chain, clock=clock, journal=journal, signer=signer)
 
-    def make_turns(self, node: simulated.Node) -> Turns:
+    def make_turns(self, node: SimulatedNode) -> Turns:
         """Make a node's machine anew, from its journal and with the chain as it is now."""
         node.chain = self.chain
         return super().make_turns(node)
@@ -228,7 +230,7 @@ class World(simulated.World):
     def relay_answer(self, asked: int, asker: int, data: bytes) -> bytes | None:
         return self.answers(asked, asker, data)
 
-    def carry_out(self, node: simulated.Node, effect: Outward, moment: Moment) -> None:
+    def carry_out(self, node: SimulatedNode, effect: Outward, moment: Moment) -> None:
         known = self.nodes[node.index]
         match effect:
             case ev.Ask():
@@ -243,7 +245,7 @@ class World(simulated.World):
                 known.penalized.append((effect.author, effect.reason))
         super().carry_out(node, effect, moment)
 
-    def take(self, node: simulated.Node, events: Sequence[ev.Event]) -> None:
+    def take(self, node: SimulatedNode, events: Sequence[ev.Event]) -> None:
         self.nodes[node.index].turns_taken += 1
         super().take(node, events)
         assert not node.spins, "a deadline that has passed makes the engine spin"

@@ -15,7 +15,8 @@ from gossip_price.network.epochs import EpochChain
 from gossip_price.simulator.dice import Dice
 from gossip_price.simulator.facts import Watcher
 from gossip_price.simulator.meddling import MEDDLERS
-from gossip_price.simulator.world import STORE, Node, World
+from gossip_price.simulator.nodes import Node
+from gossip_price.simulator.world import STORE, World
 
 
 class Fault(NamedTuple):

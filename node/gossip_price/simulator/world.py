@@ -13,22 +13,22 @@ from typing import Final
 
 import msgspec
 
-from gossip_price import crypto
 from gossip_price.core import events as ev
 from gossip_price.core.machine import Machine
 from gossip_price.core.proof import ClaimedRow
 from gossip_price.core.types import Now, Observation, StoredRow
 from gossip_price.engine import TURN_EVENTS_MAX, Outward, Turns
-from gossip_price.network.document import PROTOCOLS_KNOWN
 from gossip_price.network.epochs import EpochChain
 from gossip_price.simulator.clock import SimulatedClock
 from gossip_price.simulator.database import Table
 from gossip_price.simulator.disk import PowerCutError, SimulatedJournal
-from gossip_price.simulator.facts import Claim, Moment, Row, Told, Watcher
+from gossip_price.simulator.facts import Moment, Row, Told, Watcher
 from gossip_price.simulator.links import Links
 from gossip_price.simulator.market import DECIMALS, Market
+from gossip_price.simulator.nodes import Node, SimulatedSigner
 from gossip_price.simulator.schedule import Schedule
 from gossip_price.simulator.scheme import REAL, Scheme
+from gossip_price.simulator.shown import WatchedJournal, to_claim, to_row
 
 STORE: Final = b"S" * 32
 #: Monotonic clocks start anywhere; never at the wall clock.
@@ -50,74 +50,6 @@ Ear = Callable[[str, bytes], None]
 
 class SpinError(AssertionError):
     """A machine asks again and again for a time that has passed."""
-
-
-class SimulatedSigner:
-    """A signing key in memory. `cut` (signatures from now) kills the process after that one."""
-
-    def __init__(self, secret: bytes, scheme: Scheme = REAL) -> None:
-        self.secret = secret
-        self.address = crypto.get_address(secret)
-        self.tell: Callable[[bytes], None] | None = None
-        self.cut: int | None = None
-        self._sign = scheme.sign
-
-    def sign(self, digest: bytes) -> bytes:
-        signature = self._sign(self.secret, digest)
-        if self.tell is not None:
-            self.tell(digest)
-        if self.cut is not None:
-            self.cut -= 1
-            if self.cut < 0:
-                self.cut = None
-                raise PowerCutError
-        return signature
-
-
-class Node:
-    """One machine with its clocks, volume, key and process."""
-
-    def __init__(
-        self,
-        index: int,
-        peer_id: str,
-        *,
-        chain: EpochChain,
-        clock: SimulatedClock,
-        journal: SimulatedJournal,
-        signer: SimulatedSigner,
-    ) -> None:
-        self.index = index
-        self.peer_id = peer_id
-        self.chain = chain
-        #: The protocol versions that its software knows.
-        self.protocols = PROTOCOLS_KNOWN
-        self.clock = clock
-        self.journal = journal
-        self.signer = signer
-        self.turns: Turns
-        self.alive = False
-        self.life = 0
-        #: Not None while the process is stopped (SIGSTOP): what came meanwhile.
-        self.stopped: list[ev.Event] | None = None
-        #: When its tick is on its way to it, and for which time of its machine; -1: none is.
-        self.tick_ms = self.due_ms = -1
-        self.spins = 0
-        #: Writes on their way, of the present life.
-        self.writes = 0
-        #: Kill it after this many turns, before anything left.
-        self.turns_left: int | None = None
-        #: Kill it after this many outward effects.
-        self.effects_left: int | None = None
-
-    @property
-    def clock_error_ms(self) -> int:
-        """How far the wall clock is ahead."""
-        return self.clock.error_ms
-
-    @clock_error_ms.setter
-    def clock_error_ms(self, error_ms: int) -> None:
-        self.clock.error_ms = error_ms
 
 
 class World:
@@ -220,7 +152,7 @@ class World:
     def make_turns(self, node: Node) -> Turns:
         """Make a node's process from its journal and its chain as they are now."""
         machine = self.make_machine(node, node.journal.load())
-        return Turns(machine, _WatchedJournal(self, node), node.signer)
+        return Turns(machine, WatchedJournal(node, self.watchers, self.get_moment), node.signer)
 
     def begin(self, index: int, *, lost_volume: bool = False) -> None:
         """Start a life of the node: from its journal, or from a new one."""
@@ -534,7 +466,7 @@ class World:
         self.give(node.index, answer, delay_ms)
 
     def _write(self, node: Node, rows: tuple[StoredRow, ...], moment: Moment) -> None:
-        seen = tuple(_to_row(row) for row in rows)
+        seen = tuple(to_row(row) for row in rows)
         for watcher in self.watchers:
             watcher.asked_to_write(moment, node.index, seen)
         index, life = node.index, node.life
@@ -572,7 +504,7 @@ class World:
         self, index: int, rows: Sequence[StoredRow], inserted: Sequence[bytes]
     ) -> None:
         news = set(inserted)
-        new_rows = tuple(_to_row(row) for row in rows if row.id in news)
+        new_rows = tuple(to_row(row) for row in rows if row.id in news)
         moment = self.get_moment(self.nodes[index])
         for watcher in self.watchers:
             watcher.inserted(moment, index, new_rows)
@@ -668,9 +600,9 @@ class World:
 
     def show_table(self) -> None:
         """Let watchers see what stands in the tables."""
-        rows = tuple(_to_row(row) for _, row in sorted(self.table.rows.items()))
+        rows = tuple(to_row(row) for _, row in sorted(self.table.rows.items()))
         late = tuple(
-            Row(id_, _to_claim(self.table.rows[id_].report), tuple(sorted(signers.items())))
+            Row(id_, to_claim(self.table.rows[id_].report), tuple(sorted(signers.items())))
             for id_, signers in sorted(self.table.late.items())
             if id_ in self.table.rows
         )
@@ -679,43 +611,6 @@ class World:
 
     def _get_true_moment(self) -> Moment:
         return Moment(self.true_ms, self.true_ms, self.true_ms)
-
-
-class _WatchedJournal:
-    """A node's journal, with watchers told of every vote before it may fail."""
-
-    def __init__(self, world: World, node: Node) -> None:
-        self._node = node
-        self._journal = node.journal
-        self._world = world
-        self.load = node.journal.load
-        self.read_proven = node.journal.read_proven
-        self.read_proven_range = node.journal.read_proven_range
-        self.load_peers = node.journal.load_peers
-        self.write_peers = node.journal.write_peers
-        self.close = node.journal.close
-
-    def write(self, records: Sequence[ev.Record]) -> None:
-        """Show the votes and the proofs, and write."""
-        moment, node = self._world.get_moment(self._node), self._node.index
-        for record in records:
-            if isinstance(record, ev.Vote):
-                for watcher in self._world.watchers:
-                    watcher.voted(moment, node, record.id, _to_claim(record.report))
-            elif isinstance(record, ev.ProvenRecord):
-                claim = _to_claim(record.entry.report)
-                signatures = tuple((one.member, one.signature) for one in record.entry.signatures)
-                for watcher in self._world.watchers:
-                    watcher.kept(moment, node, record.id, claim, signatures)
-        self._journal.write(records)
-
-
-def _to_claim(report: object) -> Claim:
-    return Claim(*(getattr(report, name) for name in Claim._fields))
-
-
-def _to_row(row: StoredRow) -> Row:
-    return Row(row.id, _to_claim(row.report), row.signatures)
 
 
 def _to_message(answer: bytes) -> bytes | None:

@@ -15,6 +15,7 @@ FAILED: Final[dict[int, str]] = {
     6374: "what had settled in an earlier life may be written at once (the checker forbade it)",
     7083: "a row deleted hours later is found within a day, not an hour (the checker hurried)",
     31797: "what a liar lets strangers alone prove, no member can store (the checker demanded it)",
+    50871: "who never hears that a false row stands there tries again (the checker saw a herd)",
     7408: "who signs after the silence is late and unsettles nothing (the checker began anew)",
 }
 

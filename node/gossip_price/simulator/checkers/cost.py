@@ -41,6 +41,8 @@ class CostChecker(Checker):
         #: Who lately sent which row to the database, and when.
         self._attempts: dict[bytes, dict[int, int]] = {}
         self._standing: set[bytes] = set()
+        #: Ids under which somebody's false row has stood: no INSERT of these changes anything.
+        self._squatted: set[bytes] = set()
         self.statements = 0
         self.rows = 0
 
@@ -101,8 +103,10 @@ class CostChecker(Checker):
             self._judge_herd(at, node, rows)
 
     def _judge_herd(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
-        # What stands there and is only vouched for, all may look after in the same minute.
-        for row in (row for row in rows if row.id not in self._standing):
+        # What stands there and is only vouched for, all may look after in the same minute. So may
+        # they where something false stands, and none hears that it need not try again.
+        unjudged = self._standing | self._squatted
+        for row in (row for row in rows if row.id not in unjudged):
             attempts = self._attempts.setdefault(row.id, {})
             attempts[node] = at.true_ms
             lately = [other for other, ms in attempts.items() if at.true_ms - ms < _HERD_MS]
@@ -117,6 +121,9 @@ class CostChecker(Checker):
 
     def removed(self, at: Moment, ids: tuple[bytes, ...]) -> None:
         self._standing.difference_update(ids)
+
+    def falsified(self, at: Moment, id_: bytes, *, is_foreign: bool) -> None:
+        self._squatted.add(id_)
 
     def restored(self, at: Moment, true: tuple[bytes, ...], false: tuple[bytes, ...]) -> None:
         self._standing = set(true)

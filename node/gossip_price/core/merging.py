@@ -163,27 +163,30 @@ class Merging:
 
     def settle_next(self, now: Now) -> Tally | None:
         """Settle the first report that is due, and return it; None when none is."""
-        while (due_ms := self.get_deadline_ms()) is not None and due_ms <= now.mono_ms:
-            tally = self._reports.get(heappop(self._settling)[1])
-            if tally is None:
-                continue
-            self._reports.settle(tally)
-            self._attach_observation(tally)
-            if len(tally.signatures) > tally.document.minimum_signers:
-                self.remember_proven(tally)
-            elapsed_ms = now.mono_ms - tally.last_signer_ms
-            self._effects.note_tally(NoteKind.SETTLED, tally, ms=elapsed_ms)
-            return tally
-        return None
+        tally = self._peek()
+        if tally is None or self._settling[0][0] > now.mono_ms:
+            return None
+        heappop(self._settling)
+        self._reports.settle(tally)
+        self._attach_observation(tally)
+        if len(tally.signatures) > tally.document.minimum_signers:
+            self.remember_proven(tally)
+        elapsed_ms = now.mono_ms - tally.last_signer_ms
+        self._effects.note_tally(NoteKind.SETTLED, tally, ms=elapsed_ms)
+        return tally
 
     def get_deadline_ms(self) -> int | None:
         """Return when the next report may settle; None while none is proven."""
+        return None if self._peek() is None else self._settling[0][0]
+
+    def _peek(self) -> Tally | None:
+        """Return the report that settles first, dropping times that a later signer has put off."""
         while self._settling:
             due_ms, id_ = self._settling[0]
             tally = self._reports.get(id_)
             if tally is not None and not tally.is_settled and tally.settles_ms == due_ms:
-                return due_ms
-            heappop(self._settling)  # another signer came since
+                return tally
+            heappop(self._settling)
         return None
 
     # --- what others may heal from us ---------------------------------------------------------

@@ -183,6 +183,7 @@ class EpochBook:
             self._vouched = set()
             for epoch in trusted:
                 self._vouch(epoch)
+        self._left_from = self._compute_left_from()
 
     @property
     def is_relative(self) -> bool:
@@ -213,11 +214,7 @@ class EpochBook:
                 f"epoch {document.epoch} (0x{epoch.hex()}) is neither a trusted one nor before "
                 "one: trust its hash, or a later one's, if you have it from its members",
             )
-        if any(
-            later.start <= round_
-            for after in self._list_followers(document)
-            for later in self._list_followers(after)
-        ):
+        if round_ >= self._left_from.get(epoch, round_ + 1):
             _fail(
                 "epoch_left",
                 f"epoch {document.epoch} was left for good before round {round_}: two others had"
@@ -231,9 +228,15 @@ class EpochBook:
             )
         return document
 
-    def _list_followers(self, document: Document) -> list[Document]:
-        previous = "0x" + document.hash.hex()
-        return [other for other in self.list_vouched() if other.previous == previous]
+    def _compute_left_from(self) -> dict[bytes, int]:
+        """Return, by epoch, the start of the first epoch that is two after it."""
+        left_from: dict[bytes, int] = {}
+        for later in self.list_vouched():
+            between = self._documents.get(bytes.fromhex(later.previous[2:]))
+            if between is not None:
+                left = bytes.fromhex(between.previous[2:])
+                left_from[left] = min(later.start, left_from.get(left, later.start))
+        return left_from
 
     def list_vouched(self) -> tuple[Document, ...]:
         """Return the known documents that count."""

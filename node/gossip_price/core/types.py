@@ -106,10 +106,6 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     report: Report
     signatures: Annotated[tuple[Signature, ...], Meta(min_length=1, max_length=256)]
 
-    def __hash__(self) -> int:
-        # Not over each of 256 signatures: an equal one has the same of these.
-        return hash((self.report, len(self.signatures), self.signatures[-1]))
-
 
 class Observation(msgspec.Struct, frozen=True):
     """What this node saw of a pair: the median over its sources, and what is local to it.

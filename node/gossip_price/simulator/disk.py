@@ -92,10 +92,7 @@ class SimulatedJournal:
                 self.votes.setdefault(record.key, record)
             case ev.ProvenRecord():
                 before = self.proven.get(record.id)
-                is_fuller = before is None or len(before.entry.signatures) <= len(
-                    record.entry.signatures
-                )
-                if is_fuller:
+                if before is None or _count_signers(before) <= _count_signers(record):
                     self.proven[record.id] = record
             case ev.StoredRecord():
                 known = self.stored.get(record.id)
@@ -134,3 +131,7 @@ class SimulatedJournal:
 
     def close(self) -> None:
         """Do nothing: the next life opens the same journal."""
+
+
+def _count_signers(record: ev.ProvenRecord) -> int:
+    return len(record.entry.signatures)

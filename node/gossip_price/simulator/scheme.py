@@ -88,7 +88,6 @@ def installed(scheme: Scheme) -> Iterator[None]:
     remembered = (
         (listening, "decode", decode),
         (checks, "check_words", checks.check_words),
-        (checks, "check_form", checks.check_form),
         (presence, "find_unchanged", find_unchanged),
     )
     replaced = [

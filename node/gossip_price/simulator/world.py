@@ -94,13 +94,11 @@ class World:
         self._questions: dict[int, tuple[int, int]] = {}
         self.watchers = tuple(watchers)
         # What happens most often is shown only to those whom it concerns.
-        self._see_turned = [w.turned for w in watchers if type(w).turned is not Watcher.turned]
-        self._see_heard = [w.heard for w in watchers if type(w).heard is not Watcher.heard]
-        self._see_told = [w.told for w in watchers if type(w).told is not Watcher.told]
-        self._see_signed = [w.signed for w in watchers if type(w).signed is not Watcher.signed]
-        self._see_published = [
-            w.published for w in watchers if type(w).published is not Watcher.published
-        ]
+        self._see_turned = _find_who_sees("turned", watchers)
+        self._see_heard = _find_who_sees("heard", watchers)
+        self._see_told = _find_who_sees("told", watchers)
+        self._see_signed = _find_who_sees("signed", watchers)
+        self._see_published = _find_who_sees("published", watchers)
 
     # --- nodes --------------------------------------------------------------------------------
 
@@ -246,33 +244,35 @@ class World:
         while taken := self._schedule.take_next(true_ms):
             self.true_ms, things = taken
             while things:
-                index, life, thing = things.popleft()
-                if index < 0:
-                    thing()  # type: ignore[operator,misc]  # an index below zero comes with an action
-                    continue
-                node = self.nodes[index]
-                if thing is None:
-                    if node.tick_ms != self.true_ms or life != node.life:
-                        continue
-                    node.tick_ms = node.due_ms = -1
-                    if node.stopped is not None:
-                        continue
-                    thing = _TICK
-                elif life not in (-1, node.life):
-                    continue
-                if index in self.ears:
-                    self._whisper(index, thing)  # type: ignore[arg-type]  # no action has an index
-                    continue
-                if not node.alive:
-                    continue
-                events: list[ev.Event] = [thing]  # type: ignore[list-item]  # as above
-                if things and things[0][0] == index:
-                    self._take_company(things, node, events)
-                if node.stopped is not None:
-                    node.stopped += events
-                    continue
-                self.take(node, events)
+                self._let_happen(things)
         self.true_ms = true_ms
+
+    def _let_happen(self, things: deque[Thing]) -> None:
+        """Let the first of the things of this millisecond happen."""
+        index, life, thing = things.popleft()
+        if index < 0:
+            thing()  # type: ignore[operator,misc]  # an index below zero comes with an action
+            return
+        node = self.nodes[index]
+        if thing is None:
+            if node.tick_ms != self.true_ms or life != node.life:
+                return
+            node.tick_ms = node.due_ms = -1
+            if node.stopped is not None:
+                return
+            thing = _TICK
+        elif life not in (-1, node.life):
+            return
+        if index in self.ears:
+            self._whisper(index, thing)  # type: ignore[arg-type]  # no action has an index
+        elif node.alive:
+            events: list[ev.Event] = [thing]  # type: ignore[list-item]  # as above
+            if things and things[0][0] == index:
+                self._take_company(things, node, events)
+            if node.stopped is None:
+                self.take(node, events)
+            else:
+                node.stopped += events
 
     def _take_company(self, things: deque[Thing], node: Node, events: list[ev.Event]) -> None:
         """Take what reaches the same node in the same millisecond into the same turn."""
@@ -611,6 +611,12 @@ class World:
 
     def _get_true_moment(self) -> Moment:
         return Moment(self.true_ms, self.true_ms, self.true_ms)
+
+
+def _find_who_sees(name: str, watchers: Iterable[Watcher]) -> list[Callable[..., None]]:
+    """Return this hook of the watchers that have one of their own."""
+    usual = getattr(Watcher, name)
+    return [getattr(one, name) for one in watchers if getattr(type(one), name) is not usual]
 
 
 def _to_message(answer: bytes) -> bytes | None:

@@ -105,8 +105,9 @@ class CostChecker(Checker):
     def _judge_herd(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
         # What stands there and is only vouched for, all may look after in the same minute. So may
         # they where something false stands, and none hears that it need not try again.
-        unjudged = self._standing | self._squatted
-        for row in (row for row in rows if row.id not in unjudged):
+        for row in rows:
+            if row.id in self._standing or row.id in self._squatted:
+                continue
             attempts = self._attempts.setdefault(row.id, {})
             attempts[node] = at.true_ms
             lately = [other for other, ms in attempts.items() if at.true_ms - ms < _HERD_MS]

@@ -38,6 +38,10 @@ def _hash_text(text: str) -> bytes:
     return keccak256(text.encode())
 
 
+#: Most fields of a heartbeat are those of the one before, or of the other members.
+_hash_field: Final = lru_cache(maxsize=1024)(keccak256)
+
+
 def _find_encoder(kind: str) -> Callable[[Value], bytes]:
     """Return what encodes a value of this kind, looked up once a type and not once a value."""
     if kind.startswith("uint"):
@@ -77,7 +81,7 @@ def _encode_string(value: Value) -> bytes:
 
 def _encode_bytes(value: Value) -> bytes:
     if isinstance(value, bytes):
-        return keccak256(value)
+        return _hash_field(value)
     raise ValueError(f"{value!r} is no bytes")
 
 

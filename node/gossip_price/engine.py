@@ -57,6 +57,9 @@ Outward = (
 )
 
 
+_RECALLS: Final = (ev.Recall, ev.RecallRange)
+
+
 class Turns:
     """Machine, journal and signer, in their order."""
 
@@ -74,7 +77,10 @@ class Turns:
         3. What is to be read back from the journal, fed back likewise.
         4. Everything else, for the caller to carry out.
         """
-        effects = [effect for event in events for effect in self.machine.step(event, now)]
+        step = self.machine.step
+        effects: list[ev.Effect] = []
+        for event in events:
+            effects += step(event, now)
         outward: list[Outward] = []
         while effects:
             records: list[ev.Record] = []
@@ -85,28 +91,34 @@ class Turns:
                     records.append(effect.record)
                 elif isinstance(effect, ev.Sign):
                     digests.append(effect.digest)
-                elif isinstance(effect, ev.Recall | ev.RecallRange):
+                elif isinstance(effect, _RECALLS):
                     recalls.append(effect)
                 else:
                     outward.append(effect)
             effects = []
             if records:
-                try:
-                    self._journal.write(records)
-                except JournalError as error:
-                    self._journal_failing = True
-                    effects += self.machine.step(ev.JournalFailed(str(error)), now)
-                    digests.clear()
-                else:
-                    if self._journal_failing:
-                        self._journal_failing = False
-                        effects += self.machine.step(ev.JournalRecovered(), now)
+                effects += self._remember(records, digests, now)
             for digest in digests:
                 signature = self._signer.sign(digest)
-                effects += self.machine.step(ev.Signed(digest, signature), now)
+                effects += step(ev.Signed(digest, signature), now)
             for recall in recalls:
-                effects += self.machine.step(self._recall(recall), now)
+                effects += step(self._recall(recall), now)
         return outward
+
+    def _remember(
+        self, records: list[ev.Record], digests: list[bytes], now: Now
+    ) -> list[ev.Effect]:
+        """Make the records durable; drop all that was to be signed if that fails."""
+        try:
+            self._journal.write(records)
+        except JournalError as error:
+            self._journal_failing = True
+            digests.clear()
+            return self.machine.step(ev.JournalFailed(str(error)), now)
+        if not self._journal_failing:
+            return []
+        self._journal_failing = False
+        return self.machine.step(ev.JournalRecovered(), now)
 
     def _recall(self, recall: ev.Recall | ev.RecallRange) -> ev.Recalled | ev.RangeRecalled:
         """Read back from the journal; a journal that cannot be read remembers nothing."""

@@ -41,7 +41,9 @@ class Recorder:
 
     def tell(self, now: Now, kind: str, *values: object) -> None:
         """Write a fact."""
-        data = msgspec.msgpack.encode((time.monotonic_ns(), *now, kind, *values))
+        data = msgspec.msgpack.encode(
+            (time.monotonic_ns(), now.wall_ms, now.mono_ms, kind, *values)
+        )
         os.write(self._file, len(data).to_bytes(4, "big") + data)
 
 

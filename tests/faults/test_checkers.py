@@ -165,7 +165,7 @@ def cut_off_an_honest_member(evidence: Evidence) -> History:
 
 def hoard(evidence: Evidence) -> History:
     measured = _find(evidence.history, "measured")
-    lengths = dict(measured.values[0]) | {"Presence._beats": 1_000}
+    lengths = dict(measured.values[0]) | {"Presence._others": 1_000}
     return _add_facts(evidence.history, measured._replace(values=(list(lengths.items()), ())))
 
 

@@ -10,7 +10,7 @@ from gossip_price.core import events as ev
 from gossip_price.core.agenda import Agenda
 from gossip_price.core.calendar import Calendar
 from gossip_price.core.catchup import Catchup, End
-from gossip_price.core.checks import Action, Verdict
+from gossip_price.core.checks import ACCEPT, Action, Verdict
 from gossip_price.core.doorkeeper import Doorkeeper
 from gossip_price.core.effects import StepEffects
 from gossip_price.core.events import NoteKind
@@ -71,7 +71,8 @@ class Asking:
 
     def process_heartbeat(self, heartbeat: Heartbeat, author: str, now: Now) -> None:
         """Somebody names what it has: note what we lack."""
-        self._process_open(heartbeat, author, now)
+        if heartbeat.open or self._healing.has_claims(author):
+            self._process_open(heartbeat, author, now)
         self._reports.close_rounds(now)
         forest = self._reports.forest
         if self._catchup.process_roots(author, heartbeat.roots, forest, now.mono_ms):
@@ -182,7 +183,7 @@ class Asking:
                 break
             given[id_] = bits
             tally = self._reports.get(id_)
-            if verdict.action is not Action.ACCEPT or not is_news:
+            if verdict is not ACCEPT or not is_news:
                 continue
             gained += 1
             if not walked and tally is not None:

@@ -35,6 +35,7 @@ class Verdict(NamedTuple):
     reason: str
 
 
+#: The only verdict that accepts.
 ACCEPT: Final = Verdict(Action.ACCEPT, "")
 
 
@@ -51,7 +52,7 @@ def check_entry(entry: Entry, document: Document | None, chain: EpochChain, now:
     if document is None:
         return _ignore("unknown_epoch")
     verdict = check_form(entry, document)
-    if verdict.action is not Action.ACCEPT:
+    if verdict is not ACCEPT:
         return verdict
     # [ignore] the author may not have the newer epoch yet: nobody signs this any more, but what
     # a quorum that had not heard of it has proven is merged
@@ -74,11 +75,11 @@ def check_entry(entry: Entry, document: Document | None, chain: EpochChain, now:
 def check_form(entry: Entry, document: Document) -> Verdict:
     """Judge an entry by its epoch's document alone: whoever reads it, whenever, finds the same."""
     verdict = check_report(entry.report, document)
-    if verdict.action is not Action.ACCEPT:
+    if verdict is not ACCEPT:
         return verdict
-    claimed = [signature.member for signature in entry.signatures]
+    claimed = {signature.member for signature in entry.signatures}
     # [reject] the same member twice, in whatever order
-    if len(set(claimed)) != len(claimed):
+    if len(claimed) != len(entry.signatures):
         return _reject("repeated_signer")
     # [reject] an index beyond the roster
     if max(claimed) >= len(document.members):
@@ -125,9 +126,10 @@ def check_signature(id_: bytes, signature: Signature, document: Document) -> Ver
     return ACCEPT
 
 
-def check_heartbeat(heartbeat: Heartbeat, chain: EpochChain, author: str, now: Now) -> Verdict:
+def check_heartbeat(
+    heartbeat: Heartbeat, document: Document | None, chain: EpochChain, author: str, now: Now
+) -> Verdict:
     """Judge a heartbeat of a member of the epoch that it names."""
-    document = chain.find(heartbeat.epoch)
     if document is None:
         return _ignore("unknown_epoch")
     # [ignore] of an epoch that is over: its author may not have heard, or be no member any more

@@ -6,10 +6,12 @@ afterwards.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from gossip_price.core import events as ev
 from gossip_price.core.agenda import Agenda
 from gossip_price.core.calendar import Calendar
-from gossip_price.core.checks import Action, Verdict, check_entry, check_signature
+from gossip_price.core.checks import ACCEPT, Action, Verdict, check_entry, check_signature
 from gossip_price.core.effects import StepEffects
 from gossip_price.core.events import NoteKind
 from gossip_price.core.limits import VARIANTS_MAX
@@ -51,12 +53,14 @@ class Doorkeeper:
         if document is not None and not self._calendar.knows_rules(document):
             return Verdict(Action.IGNORE, "unknown_protocol")
         verdict = check_entry(entry, document, self._calendar.chain, now)
-        if verdict.action is not Action.ACCEPT or document is None:
+        if verdict is not ACCEPT or document is None:
             return verdict
         id_ = report.compute_id(document.separator)
         tally = self._reports.get(id_)
-        known = tally.signer_bits if tally is not None else self._reports.forest.get_bits(id_)
-        unseen = [signature for signature in entry.signatures if not known >> signature.member & 1]
+        known: Collection[int] = (
+            _list_members(self._reports.forest.get_bits(id_)) if tally is None else tally.signatures
+        )
+        unseen = [signature for signature in entry.signatures if signature.member not in known]
         if not known and len(unseen) < document.minimum_signers:
             round_ = self._rounds.get(document, report.pair, report.round)
             variants = [
@@ -70,7 +74,7 @@ class Doorkeeper:
         # Curve operations last, and only for signers that we have not seen.
         for signature in unseen:
             verdict = check_signature(id_, signature, document)
-            if verdict.action is not Action.ACCEPT:
+            if verdict is not ACCEPT:
                 return verdict
         if tally is None and known:
             # Proven long ago, and in the journal alone: what is known there must not be lost.
@@ -94,7 +98,7 @@ class Doorkeeper:
         Return False after a rejection: what else a liar put into the message is not worth the
         curve operations.
         """
-        if verdict.action is Action.ACCEPT:
+        if verdict is ACCEPT:
             return True
         rejected = verdict.action is Action.REJECT
         self._effects.note(
@@ -111,3 +115,8 @@ class Doorkeeper:
     def reject(self, reason: str, author: str) -> None:
         """Tell of something that its author cannot have sent in good faith, and cut it off."""
         self.process_verdict(Verdict(Action.REJECT, reason), author)
+
+
+def _list_members(bits: int) -> list[int]:
+    """Return the indices of the members that these bits name."""
+    return [index for index in range(bits.bit_length()) if bits >> index & 1]

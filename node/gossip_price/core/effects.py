@@ -35,20 +35,37 @@ class StepEffects:
         """Tell of something that decides nothing; `fields` are those of `events.Note`."""
         self._effects.append(Note(kind, **fields))  # type: ignore[arg-type]  # Note's own fields
 
-    def note_tally(self, kind: NoteKind, tally: Tally, **fields: object) -> None:
-        """Tell of something that happened to a report; `fields` beside what it says of itself."""
+    def note_tally(
+        self,
+        kind: NoteKind,
+        tally: Tally,
+        *,
+        member: bytes = b"",
+        count: int | None = None,
+        ms: int = 0,
+        reason: str = "",
+        author: str = "",
+    ) -> None:
+        """Tell of something that happened to a report; `count`: all its signers if not given."""
         report = tally.report
-        told: dict[str, object] = {
-            "pair": report.pair,
-            "round": report.round,
-            "id": tally.id,
-            "proposer": report.proposer,
-            "price": report.price,
-            "decimals": report.decimals,
-            "count": len(tally.signatures),
-            "needed": tally.document.minimum_signers,
-        }
-        self.note(kind, **(told | fields))
+        self._effects.append(
+            Note(
+                kind,
+                report.pair,
+                report.round,
+                tally.id,
+                member,
+                report.proposer,
+                report.price,
+                report.decimals,
+                len(tally.signatures) if count is None else count,
+                tally.document.minimum_signers,
+                ms,
+                reason,
+                "",
+                author,
+            )
+        )
 
     def take(self) -> list[Effect]:
         """Return what the step has decided, and be empty for the next one."""

@@ -6,13 +6,13 @@ from gossip_price.core import events as ev
 from gossip_price.core.agenda import Agenda
 from gossip_price.core.asking import Asking
 from gossip_price.core.calendar import Calendar
-from gossip_price.core.checks import Action, Verdict, check_heartbeat, check_receipt
+from gossip_price.core.checks import ACCEPT, Action, Verdict, check_heartbeat, check_receipt
 from gossip_price.core.doorkeeper import Doorkeeper
 from gossip_price.core.outbox import Outbox
 from gossip_price.core.presence import Presence
 from gossip_price.core.storing import Storing
 from gossip_price.core.types import Now
-from gossip_price.core.wire import Heartbeat, WireError, decode
+from gossip_price.core.wire import WireError, decode
 
 
 class Listening:
@@ -52,23 +52,22 @@ class Listening:
             return
         for entry in envelope.entries:
             verdict = self._doorkeeper.process_entry(entry, now)
-            if not self._doorkeeper.process_verdict(verdict, event.author, entry.report):
+            if verdict is not ACCEPT and not self._doorkeeper.process_verdict(
+                verdict, event.author, entry.report
+            ):
                 return
         for heartbeat in envelope.heartbeats:
-            verdict = check_heartbeat(heartbeat, chain, event.author, now)
-            if verdict.action is Action.ACCEPT:
-                self._process_heartbeat(heartbeat, event.author, now)
-            if not self._doorkeeper.process_verdict(verdict, event.author):
+            document = chain.find(heartbeat.epoch)
+            verdict = check_heartbeat(heartbeat, document, chain, event.author, now)
+            if verdict is ACCEPT and document is not None:
+                if self._presence.process_heartbeat(heartbeat, document, now):
+                    self._asking.process_heartbeat(heartbeat, event.author, now)
+            elif not self._doorkeeper.process_verdict(verdict, event.author):
                 return
         for receipt in envelope.receipts:
             verdict = check_receipt(receipt, chain, event.author, now)
-            if verdict.action is Action.ACCEPT:
+            if verdict is ACCEPT:
                 self._agenda.look_again()
                 self._storing.process_receipt(receipt, now)
-            if not self._doorkeeper.process_verdict(verdict, event.author):
+            elif not self._doorkeeper.process_verdict(verdict, event.author):
                 return
-
-    def _process_heartbeat(self, heartbeat: Heartbeat, author: str, now: Now) -> None:
-        document = self._calendar.chain.find(heartbeat.epoch)
-        if document is not None and self._presence.process_heartbeat(heartbeat, document, now):
-            self._asking.process_heartbeat(heartbeat, author, now)

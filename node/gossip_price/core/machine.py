@@ -46,9 +46,9 @@ from gossip_price.network.document import PROTOCOLS_KNOWN
 from gossip_price.network.epochs import EpochChain
 
 _HOUR_MS: Final = 3_600_000
-#: Most of what comes is heartbeats that tell nothing new, and most of what is signed is our own:
-#: these leave all as it was, or say themselves what there is to look at.
-_QUIET: Final = (ev.Received, ev.PeersChanged, ev.Tick, ev.Signed)
+#: Most of what is signed is our own words: these leave all as it was, or say themselves what there
+#: is to look at. So does what is heard, which is mostly heartbeats that tell nothing new.
+_QUIET: Final = (ev.PeersChanged, ev.Tick, ev.Signed)
 
 
 class Machine:
@@ -267,17 +267,18 @@ class Machine:
     def step(self, event: ev.Event, now: Now) -> list[Effect]:
         """Advance by one event; return what shall be done."""
         self._calendar.process_clock(now)
-        if not isinstance(event, _QUIET):
-            self._agenda.look_at_rounds()
-        self._process(event, now)
+        if isinstance(event, ev.Received):
+            self._listening.process_message(event, now)
+        else:
+            if not isinstance(event, _QUIET):
+                self._agenda.look_at_rounds()
+            self._process(event, now)
         if self._agenda.take_due(now.mono_ms):
             self._advance(now)
         return self._effects.take()
 
     def _process(self, event: ev.Event, now: Now) -> None:  # noqa: PLR0912  # a table of events
         match event:
-            case ev.Received():
-                self._listening.process_message(event, now)
             case ev.Tick():
                 pass
             case ev.Signed():

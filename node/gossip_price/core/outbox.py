@@ -39,7 +39,8 @@ class Outbox:
 
     def count_message(self, mono_ms: int) -> None:
         """Take note that a message was heard or sent."""
-        self._roll(mono_ms)
+        if mono_ms // 1000 != self._second:
+            self._roll(mono_ms)
         self._count += 1
 
     def add_entry(self, id_: bytes, mono_ms: int) -> None:

@@ -8,8 +8,10 @@ soon it will beat again; and while our process is stopped, nobody is held to be 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import compress
+from typing import Final
+
+from msgspec import Struct
 
 from gossip_price.core.hearing import MemberPresence
 from gossip_price.core.limits import HEARTBEAT_MISSED, HEARTBEAT_MS, HEARTBEAT_QUIET_MS
@@ -41,36 +43,50 @@ def compute_quiet_interval_ms(members: int) -> int:
     return max(HEARTBEAT_QUIET_MS, members * _QUIET_MS_A_MEMBER)
 
 
-@dataclass(slots=True)
-class _Known:
-    """A member's newest heartbeat, and at which beat of ours each of its counts last grew."""
+class _Known(Struct):
+    """A member's newest heartbeat, and at which beat of ours it came.
+
+    `stood` has the counts that had not grown since the one before, by index: at which beat they
+    last did. All others have grown with this heartbeat.
+    """
 
     heartbeat: Heartbeat
     document: Document
-    testimony: Testimony
     received: Now
     beat: int
-    grown: list[int]
+    stood: dict[int, int]
+
+    def get_grown(self, index: int) -> int:
+        """Return at which beat of ours this count last grew."""
+        return self.stood.get(index, self.beat)
+
+    @property
+    def testimony(self) -> Testimony:
+        """What it says of others: it was read when it was judged."""
+        return decode_testimony(self.heartbeat, self.document)
 
 
-@dataclass(slots=True)
-class _Count:
-    """How many messages of a member came since our start, and at which beats of ours.
+class _Other(Struct):
+    """A member's newest heartbeat, how many messages of it came since our start, and when.
 
-    `beat` is that of the last, `returned` that of the first after a gap, or of all.
+    `beat` is the beat of ours at which the last came, `returned` that of the first after a gap, or
+    of all.
     """
 
-    messages: int
-    beat: int
-    returned: int
+    newest: _Known | None = None
+    messages: int = 0
+    beat: int = 0
+    returned: int = 0
+
+
+_UNHEARD: Final = _Other()
 
 
 class Presence:
     """The newest heartbeat of each member, by address, and our view. A replay changes nothing."""
 
     def __init__(self) -> None:
-        self._beats: dict[bytes, _Known] = {}
-        self._counts: dict[bytes, _Count] = {}
+        self._others: dict[bytes, _Other] = {}
         self._seen: dict[str, Seen] = {}
         self._peers: frozenset[str] = frozenset()
         self._beat = 0
@@ -83,14 +99,17 @@ class Presence:
 
     def count_message(self, author: bytes) -> None:
         """A message came of which this member is the author, whatever is in it."""
-        count = self._counts.get(author)
-        if count is None:
-            self._counts[author] = _Count(1, self._beat, self._beat)
-            return
-        if self._beat - count.beat > HEARTBEAT_MISSED:
-            count.returned = self._beat
-        count.messages += 1
-        count.beat = self._beat
+        other = self._get_other(author)
+        if not other.messages or self._beat - other.beat > HEARTBEAT_MISSED:
+            other.returned = self._beat
+        other.messages += 1
+        other.beat = self._beat
+
+    def _get_other(self, address: bytes) -> _Other:
+        other = self._others.get(address)
+        if other is None:
+            other = self._others[address] = _Other()
+        return other
 
     def process_peers(self, peers: frozenset[str]) -> None:
         """Take the peer ids of all live connections."""
@@ -128,10 +147,7 @@ class Presence:
         return [index for peer, index in document.index_by_peer.items() if peer in self._peers]
 
     def _list_counts(self, document: Document) -> list[int]:
-        return [
-            0 if (count := self._counts.get(address)) is None else count.messages
-            for address in document.addresses
-        ]
+        return [self._others.get(address, _UNHEARD).messages for address in document.addresses]
 
     # --- what others say ----------------------------------------------------------------------
 
@@ -140,42 +156,17 @@ class Presence:
 
         Newer means a later boot, or the same boot and a higher sequence.
         """
-        known = self._beats.get(heartbeat.member)
-        if known is not None:
-            before = known.heartbeat
+        other = self._get_other(heartbeat.member)
+        stood: dict[int, int] = {}
+        if other.newest is not None:
+            before = other.newest.heartbeat
             if (heartbeat.boot, heartbeat.sequence) <= (before.boot, before.sequence):
                 return False
-        same_life = known is not None and known.heartbeat.boot == heartbeat.boot
+            if heartbeat.boot == before.boot:
+                stood = _find_stood(other.newest, heartbeat, document)
         self.changes += 1
-        grown = self._find_grown(heartbeat, document, known if same_life else None)
-        self._beats[heartbeat.member] = _Known(
-            heartbeat,
-            document,
-            decode_testimony(heartbeat, document),
-            now,
-            self._beat,
-            grown,
-        )
+        other.newest = _Known(heartbeat, document, now, self._beat, stood)
         return True
-
-    def _find_grown(
-        self, heartbeat: Heartbeat, document: Document, before: _Known | None
-    ) -> list[int]:
-        """Return at which beat each count last grew, this heartbeat's being the last of them."""
-        grown = [self._beat] * len(document.members)
-        if before is None:
-            return grown
-        if before.document is document:
-            for index in find_unchanged(before.heartbeat.heard, heartbeat.heard):
-                grown[index] = before.grown[index]
-            return grown
-        # Another roster: a member that was not on it has grown just now.
-        heard = decode_testimony(heartbeat, document).heard
-        for index, address in enumerate(document.addresses):
-            place = before.document.index_by_address.get(address)
-            if place is not None and before.testimony.heard[place] == heard[index]:
-                grown[index] = before.grown[place]
-        return grown
 
     def get_writers(self, document: Document, store: bytes, mono_ms: int) -> list[bytes]:
         """Return the members of `document` that live and name `store`."""
@@ -184,25 +175,25 @@ class Presence:
         return [
             address
             for address in document.addresses
-            if (known := self._beats.get(address)) is not None
+            if (other := self._others.get(address)) is not None
+            and (known := other.newest) is not None
             and known.received.mono_ms >= oldest
             and known.heartbeat.store == store
         ]
 
     def forget_all_but(self, members: frozenset[bytes], pairs: frozenset[str]) -> None:
         """Drop who is on no roster any more, and pairs that no epoch has."""
-        for address in self._beats.keys() - members:
-            del self._beats[address]
-        for address in self._counts.keys() - members:
-            del self._counts[address]
+        for address in self._others.keys() - members:
+            del self._others[address]
         for pair in self._seen.keys() - pairs:
             del self._seen[pair]
 
     def list_seen(self) -> Iterator[tuple[bytes, Seen]]:
         """Give the newest observations that others' heartbeats name, by address."""
-        for address, known in self._beats.items():
-            for seen in known.testimony.observed:
-                yield address, seen
+        for address, other in self._others.items():
+            if other.newest is not None:
+                for seen in other.newest.testimony.observed:
+                    yield address, seen
 
     # --- all together -------------------------------------------------------------------------
 
@@ -235,16 +226,14 @@ class Presence:
             connected=frozenset(addresses[index] for index in self._list_connected(document)),
             heard=dict(zip(addresses, self._list_counts(document), strict=True)),
             unheard={
-                address: self._beat - (count.beat if (count := self._counts.get(address)) else 0)
-                for address in others
+                address: self._beat - self._others.get(address, _UNHEARD).beat for address in others
             },
             observed=tuple(self._seen.values()),
         )
 
     def _describe_other(self, address: bytes, members: int) -> MemberPresence:
-        count = self._counts.get(address)
-        steady = self._beat - (count.returned if count else 0)
-        known = self._beats.get(address)
+        other = self._others.get(address, _UNHEARD)
+        steady, known = self._beat - other.returned, other.newest
         if known is None:
             return MemberPresence(address, steady=steady)
         beat, testimony, addresses = known.heartbeat, known.testimony, known.document.addresses
@@ -265,9 +254,25 @@ class Presence:
             connected=frozenset(compress(addresses, connected)),
             heard=dict(zip(addresses, testimony.heard, strict=True)),
             unheard={
-                other: max(known.beat - grown, 0 if heard else lived)
-                for other, heard, grown in zip(addresses, testimony.heard, known.grown, strict=True)
+                other: max(known.beat - known.get_grown(index), 0 if heard else lived)
+                for index, (other, heard) in enumerate(zip(addresses, testimony.heard, strict=True))
                 if other != address
             },
             observed=testimony.observed,
         )
+
+
+def _find_stood(before: _Known, heartbeat: Heartbeat, document: Document) -> dict[int, int]:
+    """Return when the counts last grew that are as they were in the heartbeat before."""
+    if before.document is document:
+        unchanged = find_unchanged(before.heartbeat.heard, heartbeat.heard)
+        own = document.index_by_address.get(heartbeat.member)
+        return {index: before.get_grown(index) for index in unchanged if index != own}
+    # Another roster: a member that was not on it has grown just now.
+    heard, places = decode_testimony(heartbeat, document).heard, before.document.index_by_address
+    return {
+        index: before.get_grown(place)
+        for index, address in enumerate(document.addresses)
+        if (place := places.get(address)) is not None
+        and before.testimony.heard[place] == heard[index]
+    }

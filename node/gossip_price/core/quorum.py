@@ -77,7 +77,8 @@ class Tally:
 
     def find_missing(self, bits: int) -> int:
         """Return those of `bits` that are members of the epoch and have not signed here."""
-        return bits & ((1 << len(self.document.members)) - 1) & ~self.signer_bits
+        missing = bits & ~self.signer_bits
+        return missing & ((1 << len(self.document.members)) - 1) if missing else 0
 
     @property
     def settles_ms(self) -> int | None:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from gossip_price.core.limits import HEARD_COUNT_MAX
 from gossip_price.core.wire import Heartbeat, WireError
-from gossip_price.network.document import INTEGER_MAX, Document
+from gossip_price.network.document import INTEGER_MAX, MEMBERS_MAX, Document
 
 _OBSERVED: Final = struct.Struct(">BQQ")
 
@@ -54,7 +54,8 @@ def decode_connected(data: bytes, members: int) -> int:
 
 def encode_heard(counts: Iterable[int]) -> bytes:
     """Write 4 bytes for each member, big-endian; more than fits is the most that fits."""
-    return b"".join(min(count, HEARD_COUNT_MAX).to_bytes(4, "big") for count in counts)
+    fitting = [min(count, HEARD_COUNT_MAX) for count in counts]
+    return struct.pack(f">{len(fitting)}I", *fitting)
 
 
 def decode_heard(data: bytes, members: int) -> tuple[int, ...]:
@@ -106,11 +107,11 @@ def decode_observed(data: bytes, document: Document) -> tuple[Seen, ...]:
     return tuple(seen)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=MEMBERS_MAX)
 def decode_testimony(heartbeat: Heartbeat, document: Document) -> Testimony:
     """Read all that a heartbeat says of others; `document` is the epoch that it names.
 
-    Cached: the doorkeeper reads it, and then who keeps it.
+    Cached: the doorkeeper reads it, and then whoever looks at the newest of each member.
 
     Raises WireError with reason `malformed`.
     """

@@ -7,7 +7,7 @@ the name ends in `_ms`; prices are integers in units of 10^-decimals.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -28,14 +28,16 @@ REPORT_TYPE: Final = StructType(
 )
 
 
-class Now(NamedTuple):
+class Now(msgspec.Struct, frozen=True):
     """The time as a value: `wall_ms` since 1970 (may step), `mono_ms` since boot (may not)."""
 
     wall_ms: int
     mono_ms: int
 
 
-class Report(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Report(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, cache_hash=True
+):
     """What is signed."""
 
     epoch: Bytes32
@@ -100,7 +102,9 @@ class Signature(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     signature: Bytes65
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Entry(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, cache_hash=True
+):
     """A report with the signatures known to the sender, at most one a member."""
 
     report: Report

@@ -56,7 +56,9 @@ class WireError(ValueError):
         self.reason = reason
 
 
-class Heartbeat(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Heartbeat(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, cache_hash=True
+):
     """A member is alive: which process (`boot`), which beat, what it knows and where it writes.
 
     `store` is NO_STORE while the member has no database; `connected`, `heard` and `observed` are
@@ -78,10 +80,6 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     open: Annotated[bytes, Meta(max_length=OPEN_BYTES_MAX)]
     roots: Annotated[bytes, Meta(max_length=ROOTS_BYTES_MAX)]
     signature: Bytes65
-
-    def __hash__(self) -> int:
-        # One heartbeat has one of these; an equal one has the same.
-        return hash((self.member, self.boot, self.sequence))
 
     def compute_digest(self, separator: bytes) -> bytes:
         """Return the 32 bytes that `signature` is over."""

@@ -312,7 +312,7 @@ class Writing:
     def _compute_delay_ms(self, slot: int, mono_ms: int) -> int:
         if self.store is None:
             return 0
-        members = {self._me, *self._eligible(self.store, mono_ms)}
+        members = frozenset((self._me, *self._eligible(self.store, mono_ms)))
         return order_writers(self.store, slot, members).index(self._me) * WRITER_STEP_MS
 
 

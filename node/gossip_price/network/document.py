@@ -61,7 +61,14 @@ class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     peer_id: str
 
 
-class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", dict=True):
+class Document(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    rename="camel",
+    dict=True,
+    cache_hash=True,
+):
     """One epoch of a network. All durations in seconds; `max_deviation` in basis points."""
 
     protocol: int
@@ -85,9 +92,6 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
         problems = find_problems(self)
         if problems:
             raise DocumentError("; ".join(problems))
-
-    def __hash__(self) -> int:
-        return hash(self.hash)
 
     @classmethod
     def parse(cls, raw: bytes | str | dict[str, Any]) -> Self:

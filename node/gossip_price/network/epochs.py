@@ -12,6 +12,23 @@ from gossip_price.network.keys import format_address
 from gossip_price.network.overlap import find_overlap_problem, get_quorum
 
 
+class _Live:
+    """The epochs that live from `since` until `until` (Unix seconds), the one in force first."""
+
+    __slots__ = ("address_by_peer", "documents", "since", "until")
+
+    def __init__(self, since: int, until: int, documents: tuple[Document, ...]) -> None:
+        self.since = since
+        self.until = until
+        self.documents = documents
+        #: Who has changed its keys is known by the peer id of the first of these that has it.
+        self.address_by_peer = {
+            peer: document.addresses[index]
+            for document in reversed(documents)
+            for peer, index in document.index_by_peer.items()
+        }
+
+
 class EpochChain:
     """Epochs of one network, oldest first, each naming the hash of the one before.
 
@@ -27,8 +44,9 @@ class EpochChain:
             _check_link(before, after)
         self._by_hash = {document.hash: document for document in self.documents}
         self._starts = [document.start for document in self.documents]
-        #: The last answer of `list_live`, and since and until when it is one: all that comes asks.
-        self._live: tuple[int, int, tuple[Document, ...]] = (0, 0, ())
+        #: The epochs that lived when last asked, and since and until when they do: all that comes
+        #: asks.
+        self._live = _Live(0, 0, ())
 
     @property
     def network_id(self) -> bytes:
@@ -75,24 +93,21 @@ class EpochChain:
 
         After it come those announced and, until its last rounds have settled, the one before.
         """
-        since, until, live = self._live
-        if not since <= unix_s < until:
+        if not self._live.since <= unix_s < self._live.until:
             self._live = self._find_live(unix_s)
-            live = self._live[2]
-        return live
+        return self._live.documents
 
-    def _find_live(self, unix_s: int) -> tuple[int, int, tuple[Document, ...]]:
-        """Return the epochs that live at this second, and since and until when it is these."""
+    def _find_live(self, unix_s: int) -> _Live:
         position = max(bisect_right(self._starts, unix_s), 1) - 1
         live = self.documents[position:]
         since, *later = *self._starts[position:], INTEGER_MAX
         if not position:
-            return 0, later[0], live
+            return _Live(0, later[0], live)
         before = self.documents[position - 1]
         end = get_end(before, since)
         if unix_s < end:
-            return since, min(end, later[0]), (*live, before)
-        return end, later[0], live
+            return _Live(since, min(end, later[0]), (*live, before))
+        return _Live(end, later[0], live)
 
     def find_member_epoch(self, address: bytes, unix_s: int) -> Document | None:
         """Return the live epoch in which this is a member's address; None for a stranger."""
@@ -101,11 +116,9 @@ class EpochChain:
 
     def find_peer_address(self, peer_id: str, unix_s: int) -> bytes | None:
         """Return the address of the member that has this peer id in a live epoch, or None."""
-        for document in self.list_live(unix_s):
-            index = document.index_by_peer.get(peer_id)
-            if index is not None:
-                return document.addresses[index]
-        return None
+        if not self._live.since <= unix_s < self._live.until:
+            self._live = self._find_live(unix_s)
+        return self._live.address_by_peer.get(peer_id)
 
     def find_break(self, known: EpochChain) -> str | None:
         """Say why this chain does not go on where `known` ends; None if it does, or is the same.

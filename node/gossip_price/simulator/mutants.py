@@ -76,7 +76,7 @@ def _count_messages() -> AbstractContextManager[None]:
         verdict = original(self, entry, now)
         document = self._calendar.chain.find(entry.report.epoch)
         tally = document and self._reports.get(entry.report.compute_id(document.separator))
-        if verdict.action is checks.Action.ACCEPT and tally:
+        if verdict is checks.ACCEPT and tally:
             heard = counts.setdefault(self, {})
             heard[tally.id] = heard.get(tally.id, 0) + len(entry.signatures)
             if not tally.is_proven and heard[tally.id] >= tally.document.minimum_signers:

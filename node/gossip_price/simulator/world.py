@@ -294,7 +294,7 @@ class World:
     def take(self, node: Node, events: Sequence[ev.Event]) -> None:
         """Let a node take a turn with these events, and carry out what it asks for."""
         now = node.clock.read(self.true_ms)
-        moment = Moment(self.true_ms, *now)
+        moment = Moment(self.true_ms, now.wall_ms, now.mono_ms)
         for see in self._see_turned:
             see(moment, node.index)
         for event in events:

@@ -104,6 +104,23 @@ class FixedMarket(Market):
         return Quote(fetch_ms, self.price(member, (true_ms + fetch_ms) // 1000))
 
 
+class ToldLinks(Links):
+    """Ways by the functions of the test's world."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(_DICE)
+        self._world = world
+
+    def spread(
+        self, sender: int, receivers: Iterable[int], true_ms: int, data: bytes
+    ) -> Iterable[tuple[int, int]]:
+        return [
+            (receiver, self._world.latency(sender, receiver))
+            for receiver in receivers
+            if not self._world.drops(sender, receiver, data)
+        ]
+
+
 class World(simulated.World):
     """N members, one table, one time; one event a turn."""
 
@@ -127,7 +144,7 @@ class World(simulated.World):
     ) -> None:
         super().__init__(
             true_ms=start_s * 1000,
-            links=Links(_DICE),
+            links=ToldLinks(self),
             market=FixedMarket(price, fetch_ms),
             table=Table(),
             version=version,
@@ -218,9 +235,6 @@ class World(simulated.World):
         document = self.network.document
         last = document.start + (count - 1) * document.interval
         self.run_until(last + document.settle + spare_s)
-
-    def route(self, author: int, receiver: int, data: bytes) -> Iterable[int]:
-        return () if self.drops(author, receiver, data) else (self.latency(author, receiver),)
 
     def route_stream(self, sender: int, receiver: int) -> int | None:
         # One connection carries both ways: the question and its answer.

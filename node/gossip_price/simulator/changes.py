@@ -93,6 +93,8 @@ def draw_terms(
 class Announcer(Watcher):
     """Announces epochs to a world: watches that a round is proven in each before the next."""
 
+    hears_of = frozenset({"proven"})
+
     def __init__(
         self,
         changes: Sequence[Change],

@@ -7,10 +7,12 @@ no code with the core: nothing here knows its types.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
+
+import msgspec
 
 
-class Moment(NamedTuple):
+class Moment(msgspec.Struct, frozen=True, array_like=True):
     """A point in the history: true time, and what the node's own clocks said; milliseconds."""
 
     true_ms: int
@@ -42,7 +44,7 @@ class Row(NamedTuple):
     signatures: tuple[tuple[bytes, bytes], ...]
 
 
-class Told(NamedTuple):
+class Told(msgspec.Struct, frozen=True, array_like=True):
     """What a node told people: the note's kind and what it is about."""
 
     kind: str
@@ -86,6 +88,9 @@ class Law(NamedTuple):
 
 class Watcher:
     """Sees everything, changes nothing. Override what matters; `node` is a node's index."""
+
+    #: The kinds of note that `told` is called for; None: all.
+    hears_of: ClassVar[frozenset[str] | None] = None
 
     def began(self, at: Moment, node: int, *, lost_volume: bool) -> None:
         """A node began a life."""

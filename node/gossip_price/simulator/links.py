@@ -6,6 +6,7 @@ a broken one is left out on purpose: the protocol must not need it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from gossip_price.simulator.dice import Dice
@@ -24,9 +25,26 @@ class Links:
         self.extra_ms = 0
         self.loss_permille = 0
         self.copies_permille = 0
-        #: (sender, receiver) → how many faults break this way now.
+        #: (sender, receiver) → how many faults break this way now; none where none does.
         self.broken: dict[tuple[int, int], int] = {}
         self._refused_until_ms: dict[tuple[int, int], int] = {}
+
+    def spread(
+        self, sender: int, receivers: Iterable[int], true_ms: int, data: bytes
+    ) -> Iterable[tuple[int, int]]:
+        """Return who gets a copy of `data`, and after how many milliseconds each."""
+        del data
+        is_peaceful = not (
+            self.broken or self._refused_until_ms or self.loss_permille or self.copies_permille
+        )
+        if is_peaceful:
+            below, bound = self._dice.below, self.jitter_ms + self.extra_ms + 1
+            return [(receiver, self.latency_ms + below(bound)) for receiver in receivers]
+        return [
+            (receiver, delay_ms)
+            for receiver in receivers
+            for delay_ms in self.route(sender, receiver, true_ms)
+        ]
 
     def route(self, sender: int, receiver: int, true_ms: int) -> tuple[int, ...]:
         """Return after how many milliseconds each copy arrives; none if it is lost."""
@@ -53,7 +71,10 @@ class Links:
 
     def mend_way(self, sender: int, receiver: int) -> None:
         """Take back one `break_way`."""
-        self.broken[sender, receiver] -= 1
+        if self.broken[sender, receiver] > 1:
+            self.broken[sender, receiver] -= 1
+        else:
+            del self.broken[sender, receiver]
 
     def _is_refused(self, sender: int, receiver: int, true_ms: int) -> bool:
         # A cut connection is cut both ways.

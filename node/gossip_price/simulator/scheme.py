@@ -19,7 +19,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from gossip_price import crypto
-from gossip_price.core import checks, listening, presence, proof, wire
+from gossip_price.core import checks, listening, presence, proof, rounds, wire, writing
+from gossip_price.core.rounds import order_proposers, order_writers
 from gossip_price.core.testimony import find_unchanged
 from gossip_price.core.wire import UNSIGNED, Heartbeat
 from gossip_price.crypto import SignatureError
@@ -72,7 +73,7 @@ def _recover_cheaply(digest: bytes, signature: bytes) -> bytes:
 
 
 REAL: Final = Scheme("real", crypto.sign, _remembering(crypto.recover))
-CHEAP: Final = Scheme("cheap", _sign_cheaply, _recover_cheaply)
+CHEAP: Final = Scheme("cheap", _sign_cheaply, _remembering(_recover_cheaply))
 
 
 @contextmanager
@@ -87,8 +88,11 @@ def installed(scheme: Scheme) -> Iterator[None]:
 
     remembered = (
         (listening, "decode", decode),
+        (checks, "check_form", checks.check_form),
         (checks, "check_words", checks.check_words),
         (presence, "find_unchanged", find_unchanged),
+        (rounds, "order_proposers", order_proposers),
+        (writing, "order_writers", order_writers),
     )
     replaced = [
         (checks, "recover", crypto.recover, scheme.recover),

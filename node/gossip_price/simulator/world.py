@@ -96,7 +96,10 @@ class World:
         # What happens most often is shown only to those whom it concerns.
         self._see_turned = _find_who_sees("turned", watchers)
         self._see_heard = _find_who_sees("heard", watchers)
-        self._see_told = _find_who_sees("told", watchers)
+        self._see_told = {
+            kind: _find_who_sees("told", [one for one in watchers if _is_told(one, kind)])
+            for kind in ev.NoteKind
+        }
         self._see_signed = _find_who_sees("signed", watchers)
         self._see_published = _find_who_sees("published", watchers)
 
@@ -243,36 +246,36 @@ class World:
         """Let everything happen that happens until then, this millisecond included."""
         while taken := self._schedule.take_next(true_ms):
             self.true_ms, things = taken
-            while things:
-                self._let_happen(things)
+            self._let_happen(things)
         self.true_ms = true_ms
 
     def _let_happen(self, things: deque[Thing]) -> None:
-        """Let the first of the things of this millisecond happen."""
-        index, life, thing = things.popleft()
-        if index < 0:
-            thing()  # type: ignore[operator,misc]  # an index below zero comes with an action
-            return
-        node = self.nodes[index]
-        if thing is None:
-            if node.tick_ms != self.true_ms or life != node.life:
-                return
-            node.tick_ms = node.due_ms = -1
-            if node.stopped is not None:
-                return
-            thing = _TICK
-        elif life not in (-1, node.life):
-            return
-        if index in self.ears:
-            self._whisper(index, thing)  # type: ignore[arg-type]  # no action has an index
-        elif node.alive:
-            events: list[ev.Event] = [thing]  # type: ignore[list-item]  # as above
-            if things and things[0][0] == index:
-                self._take_company(things, node, events)
-            if node.stopped is None:
-                self.take(node, events)
-            else:
-                node.stopped += events
+        """Let the things of this millisecond happen, and what they bring about within it."""
+        while things:
+            index, life, thing = things.popleft()
+            if index < 0:
+                thing()  # type: ignore[operator,misc]  # an index below zero comes with an action
+                continue
+            node = self.nodes[index]
+            if thing is None:
+                if node.tick_ms != self.true_ms or life != node.life:
+                    continue
+                node.tick_ms = node.due_ms = -1
+                if node.stopped is not None:
+                    continue
+                thing = _TICK
+            elif life not in (-1, node.life):
+                continue
+            if index in self.ears:
+                self._whisper(index, thing)  # type: ignore[arg-type]  # no action has an index
+            elif node.alive:
+                events: list[ev.Event] = [thing]  # type: ignore[list-item]  # as above
+                if things and things[0][0] == index:
+                    self._take_company(things, node, events)
+                if node.stopped is None:
+                    self.take(node, events)
+                else:
+                    node.stopped += events
 
     def _take_company(self, things: deque[Thing], node: Node, events: list[ev.Event]) -> None:
         """Take what reaches the same node in the same millisecond into the same turn."""
@@ -298,7 +301,11 @@ class World:
         for see in self._see_turned:
             see(moment, node.index)
         for event in events:
-            self._show_event(moment, node, event)
+            if isinstance(event, ev.Received):
+                for see_heard in self._see_heard:
+                    see_heard(moment, node.index, event.author, event.data)
+            else:
+                self._show_event(moment, node, event)
         try:
             outward = node.turns.take(events, now)
             if node.turns_left is not None:
@@ -311,12 +318,12 @@ class World:
         except PowerCutError:
             self.cut_power(node.index)
             return
-        self._set_tick(node, now)
-
-    def _set_tick(self, node: Node, now: Now) -> None:
         due_ms = node.turns.machine.get_deadline_ms(now)
-        if due_ms == node.due_ms and due_ms > now.mono_ms:
-            return  # most turns change nothing of what is due: the tick is on its way already
+        # Most turns change nothing of what is due: the tick is on its way already.
+        if due_ms != node.due_ms or due_ms <= now.mono_ms:
+            self._set_tick(node, due_ms, now)
+
+    def _set_tick(self, node: Node, due_ms: int, now: Now) -> None:
         node.due_ms = due_ms
         node.spins = node.spins + 1 if due_ms <= now.mono_ms else 0
         if node.spins > SPINS_MAX:
@@ -327,10 +334,7 @@ class World:
             self._schedule.add(tick_ms, (node.index, node.life, None))
 
     def _show_event(self, moment: Moment, node: Node, event: ev.Event) -> None:
-        if isinstance(event, ev.Received):
-            for see in self._see_heard:
-                see(moment, node.index, event.author, event.data)
-        elif isinstance(event, ev.Answered):
+        if isinstance(event, ev.Answered):
             # An answer brings entries as a message of gossip does; watchers read both alike.
             message = _to_message(event.data)
             if message is not None:
@@ -412,10 +416,13 @@ class World:
         return data
 
     def _tell(self, node: Node, note: ev.Note, moment: Moment) -> None:
+        watchers = self._see_told[note.kind]
+        if not watchers:
+            return
         told = Told(
             note.kind.value, note.pair, note.round, note.id, note.count, note.reason, note.author
         )
-        for see in self._see_told:
+        for see in watchers:
             see(moment, node.index, told)
 
     def _tell_signed(self, node: Node, digest: bytes) -> None:
@@ -431,18 +438,12 @@ class World:
         for see in self._see_published:
             see(moment, author, data)
         event = ev.Received(self.nodes[author].peer_id, data)
-        true_ms, add, route = self.true_ms, self._schedule.add, self.route
-        for receiver in range(len(self.nodes)) if to is None else to:
-            if receiver == author:
-                continue
-            for delay_ms in route(author, receiver, data):
-                # It is on its way whatever becomes of the process that it will find there.
-                add(true_ms + delay_ms, (receiver, -1, event))
-
-    def route(self, author: int, receiver: int, data: bytes) -> Iterable[int]:
-        """Return the delays of the message's copies on this way."""
-        del data
-        return self.links.route(author, receiver, self.true_ms)
+        true_ms, add = self.true_ms, self._schedule.add
+        receivers = range(len(self.nodes)) if to is None else to
+        others = [node for node in receivers if node != author]
+        for receiver, delay_ms in self.links.spread(author, others, true_ms, data):
+            # It is on its way whatever becomes of the process that it will find there.
+            add(true_ms + delay_ms, (receiver, -1, event))
 
     def _penalize(self, node: Node, effect: ev.Penalize, moment: Moment) -> None:
         for watcher in self.watchers:
@@ -617,6 +618,10 @@ def _find_who_sees(name: str, watchers: Iterable[Watcher]) -> list[Callable[...,
     """Return this hook of the watchers that have one of their own."""
     usual = getattr(Watcher, name)
     return [getattr(one, name) for one in watchers if getattr(type(one), name) is not usual]
+
+
+def _is_told(watcher: Watcher, kind: ev.NoteKind) -> bool:
+    return watcher.hears_of is None or kind.value in watcher.hears_of
 
 
 def _to_message(answer: bytes) -> bytes | None:

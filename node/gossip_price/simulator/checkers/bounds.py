@@ -121,16 +121,32 @@ def measure(thing: object, seen: set[int] | None = None) -> Iterator[tuple[str, 
         return
     seen.add(id(thing))
     name = type(thing).__name__
-    for attribute, value in vars(thing).items():
+    for attribute in _list_attributes(thing):
+        value = getattr(thing, attribute)
         if isinstance(value, _CONTAINERS):
             yield f"{name}.{attribute}", len(value)
         elif (
             type(value).__module__.startswith("gossip_price.core")
-            and hasattr(value, "__dict__")
+            and type(value).__dictoffset__
             and type(value).__name__ not in _VALUES
             and not callable(value)
         ):
             yield from measure(value, seen)
+
+
+_attributes: dict[type, tuple[str, ...]] = {}
+
+
+def _list_attributes(thing: object) -> tuple[str, ...]:
+    """Return the names of what a part holds: all of a kind hold the same from the start.
+
+    Only the first of a kind is asked: whatever has been asked is slower ever after (CPython keeps
+    attributes in a dict then).
+    """
+    kind = type(thing)
+    if kind not in _attributes:
+        _attributes[kind] = tuple(vars(thing))
+    return _attributes[kind]
 
 
 def find_forgotten(machine: Any) -> Iterator[str]:

@@ -37,8 +37,9 @@ class Evidence:
         self._recover = recover
         self.read = lru_cache(maxsize=4096)(self._read)
         self.compute_id = lru_cache(maxsize=4096)(self._compute_id)
+        self.find_signer = lru_cache(maxsize=4096)(self._find_signer)
 
-    def find_signer(self, id_: bytes, signature: bytes) -> bytes | None:
+    def _find_signer(self, id_: bytes, signature: bytes) -> bytes | None:
         """Return the address that signed `id_`, or None if these bytes are no signature."""
         try:
             return self._recover(id_, signature)

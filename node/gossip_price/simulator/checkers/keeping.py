@@ -14,6 +14,7 @@ class KeepingChecker(Checker):
     """Holds each node to what it called proven, until it stands in the table, and truly."""
 
     name = "keeping"
+    hears_of = frozenset({"journal_failed", "journal_recovered", "proven"})
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)

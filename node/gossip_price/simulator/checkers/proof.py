@@ -13,6 +13,7 @@ class ProofChecker(Checker):
     """Proves each row by its own arithmetic."""
 
     name = "proof"
+    hears_of = frozenset({"epoch_known"})
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -90,11 +91,11 @@ class ProofChecker(Checker):
 
     def _find_signers_problem(self, row: Row, law: Law) -> str | None:
         claim = row.claim
-        signers = set()
+        roster, signers = frozenset(law.addresses), set()
         for address, signature in row.signatures:
             if self.evidence.find_signer(row.id, signature) != address:
                 return f"the signature of {address.hex()[:6]} is not theirs"
-            if address not in law.addresses:
+            if address not in roster:
                 return f"{address.hex()[:6]} is not on its epoch's roster"
             if address in signers:
                 return f"{address.hex()[:6]} is named twice"

@@ -14,6 +14,7 @@ class VotesChecker(Checker):
     """Knows every vote that was tried, every signature that was made, every one that was sent."""
 
     name = "votes"
+    hears_of = frozenset({"epoch_known"})
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -83,9 +84,7 @@ class VotesChecker(Checker):
                 continue
             claim = heard.claim
             signers = self._signers.setdefault((claim.pair, claim.round), {})
-            signers.setdefault(heard.id, set()).update(
-                signer for signer in heard.signers if signer in law.addresses
-            )
+            signers.setdefault(heard.id, set()).update(heard.signers.intersection(law.addresses))
             proven = [
                 i
                 for i, who in signers.items()

@@ -6,7 +6,7 @@ A thin layer: time, queue, journal, table and the order of effects are `gossip_p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -25,7 +25,7 @@ from gossip_price.simulator.links import Links
 from gossip_price.simulator.market import PRICE, Market, Quote
 from gossip_price.simulator.nodes import Node as SimulatedNode
 from gossip_price.simulator.nodes import SimulatedSigner
-from gossip_price.simulator.world import STORE
+from gossip_price.simulator.server import STORE, DatabaseServer
 from networks import START, SampleNetwork
 
 __all__ = ["PRICE", "STORE", "FakeJournal", "KeySigner", "Node", "World"]
@@ -121,11 +121,25 @@ class ToldLinks(Links):
         ]
 
 
+class CountedServer(DatabaseServer):
+    """Remembers who sent each INSERT that it took."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.writers: list[int] = []
+
+    def commit(self, index: int, rows: tuple[StoredRow, ...]) -> ev.Event:
+        if self.table.up:
+            self.writers.append(index)
+        return super().commit(index, rows)
+
+
 class World(simulated.World):
     """N members, one table, one time; one event a turn."""
 
     nodes: list[Node]  # type: ignore[assignment]  # every node here is made by `make_node`
     market: FixedMarket
+    server: CountedServer
 
     def __init__(
         self,
@@ -159,8 +173,6 @@ class World(simulated.World):
         self.connected: Callable[[int, int], bool] = lambda asker, asked: True
         #: (asked, asker, answer) → what reaches the asker; None when nothing does.
         self.answers: Callable[[int, int, bytes], bytes | None] = lambda asked, asker, data: data
-        #: Who sent each INSERT that the database took.
-        self.writers: list[int] = []
         for index, secret in enumerate(network.signing_secrets):
             node = self.add_node(
                 secret,
@@ -193,6 +205,9 @@ class World(simulated.World):
     ) -> Node:  # fmt: skip
         journal, signer = FakeJournal(birth_ms), KeySigner(secret)
         return Node(*place, chain=chain, clock=clock, journal=journal, signer=signer)
+
+    def make_server(self, write_ms: tuple[int, int]) -> CountedServer:
+        return CountedServer(self, self.table, write_ms)
 
     def make_turns(self, node: SimulatedNode) -> Turns:
         """Make a node's machine anew, from its journal and with the chain as it is now."""
@@ -263,11 +278,6 @@ class World(simulated.World):
         self.nodes[node.index].turns_taken += 1
         super().take(node, events)
         assert not node.spins, "a deadline that has passed makes the engine spin"
-
-    def commit_rows(self, index: int, rows: tuple[StoredRow, ...]) -> ev.Event:
-        if self.table.up:
-            self.writers.append(index)
-        return super().commit_rows(index, rows)
 
     def get_rows(self) -> list[StoredRow]:
         """Return what is stored, by round."""

@@ -70,7 +70,7 @@ def test_what_a_restored_backup_took_away_stands_there_again_soon() -> None:
     world.table.back_up()
     world.run_until(START + 400)
     before = dict(world.table.rows)
-    world.restore_backup()
+    world.server.restore_backup()
     assert len(world.table.rows) < len(before)
     world.run_until(START + 440)
     assert before.keys() <= world.table.rows.keys()
@@ -78,12 +78,12 @@ def test_what_a_restored_backup_took_away_stands_there_again_soon() -> None:
 
 def test_one_member_writes_what_is_missing_and_the_others_find_it() -> None:
     world = run_day_part(seconds=400)
-    world.set_store(up=False)
+    world.server.stop()
     lost = list(world.table.rows)[:20]
     for id_ in lost:
         world.table.remove(id_)
     statements = world.table.statements
-    world.set_store(up=True)
+    world.server.start()
     world.run_until(START + 440)
     assert set(lost) <= world.table.rows.keys()
     # One for what was missing, and one for each round that settled meanwhile.
@@ -93,7 +93,7 @@ def test_one_member_writes_what_is_missing_and_the_others_find_it() -> None:
 def test_a_changed_row_is_corrected_within_the_hour_and_told() -> None:
     world = run_day_part()
     id_, row = next(iter(world.table.rows.items()))
-    world.falsify(id_, replace(make_claim(row), price="1"))
+    world.server.falsify(id_, replace(make_claim(row), price="1"))
     world.run_until(START + 300 + HOUR_S)
     assert world.table.rows[id_].report == row.report
     assert [(one, reason) for one, _, reason in world.table.quarantine] == [
@@ -109,7 +109,7 @@ def test_a_place_that_is_squatted_before_it_is_written_is_freed() -> None:
     (record, *_) = world.nodes[0].journal.proven.values()
     report = record.entry.report
     false = StoredRow(record.id, replace(report, price=5), (), 0, (), None, report.proposer)
-    world.falsify(record.id, make_claim(false))
+    world.server.falsify(record.id, make_claim(false))
     world.run_until(START + 60)
     assert record.id not in world.table.rows
     world.run_until(START + 60 + HOUR_S)
@@ -120,8 +120,8 @@ def test_a_place_that_is_squatted_before_it_is_written_is_freed() -> None:
 def test_a_row_that_is_not_settled_yet_is_no_row_that_is_missing() -> None:
     world = World(make_network(4))
     world.run_until(START + 17)
-    world.set_store(up=False)
-    world.set_store(up=True)
+    world.server.stop()
+    world.server.start()
     world.run_until(START + 29)
     assert get_reads(world, 0)
     assert world.table.statements == 0
@@ -144,7 +144,7 @@ def test_an_unreadable_journal_is_not_an_empty_one(monkeypatch: pytest.MonkeyPat
     for node in world.nodes:
         monkeypatch.setattr(node.turns._journal, "read_proven_range", fail)
     id_, row = next(iter(world.table.rows.items()))
-    world.falsify(id_, replace(make_claim(row), price="1"))
+    world.server.falsify(id_, replace(make_claim(row), price="1"))
     world.run_until(START + 300 + HOUR_S)
     assert not world.table.quarantine
     assert collect(world, NoteKind.AUDIT_FAILED)

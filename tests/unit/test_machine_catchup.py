@@ -210,14 +210,14 @@ def test_catching_up_reads_no_database_and_writes_only_what_nobody_vouches_for_a
     # A later life of it, too, only looks after what others have stored.
     stored = world.nodes[3].journal.stored
     assert [stored[id_].confirmed for id_ in old] == [False] * 144
-    assert set(world.writers) <= {0, 1, 2, 3}
-    before = world.writers.count(3)
+    assert set(world.server.writers) <= {0, 1, 2, 3}
+    before = world.server.writers.count(3)
     world.run_until(NEXT_DAY + 200 + RECEIPT_TRUST_MS // 1000)
     # All of it together, in one statement or two, beside what it writes of today.
     written = [record for id_, record in world.nodes[3].journal.stored.items() if id_ in old]
     assert len(written) == 144
     assert all(record.confirmed for record in written)
-    assert world.writers.count(3) - before <= 6 + 2
+    assert world.server.writers.count(3) - before <= 6 + 2
 
 
 def test_in_peace_roots_agree_and_nobody_asks() -> None:
@@ -315,7 +315,7 @@ def run_liar(
         data = answer(liar, decode_question(effect.data))
         world.give(0, ev.Answered(effect.peer, data), 10)
 
-    world._ask = ask  # type: ignore[method-assign]  # it has but one to ask
+    world.streams.ask = ask  # type: ignore[method-assign]  # it has but one to ask
     for second in range(0, seconds, 5):
         liar.beat(world, (NEXT_DAY + second - 700) // 300 * 300)
         world.run_until(NEXT_DAY + second + 5)

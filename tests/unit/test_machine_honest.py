@@ -68,12 +68,12 @@ def test_with_restarts_lost_messages_and_a_flickering_store_nobody_is_blamed(see
                 world.kill(victim)
                 world.restart(victim, lost_volume=True)
             case 2:
-                world.set_store(up=not world.table.up)
+                (world.server.stop if world.table.up else world.server.start)()
             case 3:
                 world.nodes[victim].journal.full = not world.nodes[victim].journal.full
     for node in world.nodes:
         node.journal.full = False
-    world.set_store(up=True)
+    world.server.start()
     world.run_until(START + 240)
     assert find_blame(world) == []
     rounds = [row.report.round for row in world.get_rows()]

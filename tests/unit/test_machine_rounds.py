@@ -257,7 +257,7 @@ def test_who_is_on_no_roster_listens_and_signs_nothing() -> None:
     assert len(listener.get_notes(NoteKind.SETTLED)) == 3
     assert not listener.get_notes(NoteKind.WITHHELD)
     assert len(world.get_rows()) == 3
-    assert listener.index not in world.writers
+    assert listener.index not in world.server.writers
 
 
 def test_the_first_round_after_a_start_within_it_is_left_to_others() -> None:

@@ -22,7 +22,7 @@ def test_the_writer_is_the_first_of_the_rounds_order_and_says_so_in_a_receipt() 
     world = World(network)
     world.run_rounds(4)
     expected = [get_writers(network, network.round(index), range(4))[0] for index in range(4)]
-    assert world.writers == expected
+    assert world.server.writers == expected
     writer = world.nodes[expected[0]]
     (receipt, *_) = [
         decode(data).receipts[0] for data in writer.published if carries_receipts(data)
@@ -39,7 +39,7 @@ def test_where_the_first_writer_dies_the_next_takes_over_after_a_step() -> None:
     world.kill(first)
     world.run_until(START + 40)
     row = next(row for row in world.get_rows() if row.report.round == START)
-    assert world.writers[0] == second
+    assert world.server.writers[0] == second
     assert 3_000 <= world.table.written_ms[row.id] - row.last_signed_ms - 30_500 <= 3_100
     assert world.table.statements == 1
 
@@ -73,7 +73,7 @@ def test_with_the_store_down_from_the_start_nothing_is_lost_and_no_herd_comes() 
     world.run_until(START + 300)
     assert world.get_rows() == []
     before = {node.index: len(node.journal.proven) for node in world.nodes}
-    world.set_store(up=True)
+    world.server.start()
     world.run_until(START + 304)
     waiting = [index for index in range(20) if network.round(index) + 31 <= START + 299]
     assert len(waiting) == 18
@@ -88,9 +88,9 @@ def test_when_the_store_goes_away_and_returns_everything_is_stored_once() -> Non
     network = make_network(4)
     world = World(network)
     world.run_until(START + 100)
-    world.set_store(up=False)
+    world.server.stop()
     world.run_until(START + 200)
-    world.set_store(up=True)
+    world.server.start()
     statements = world.table.statements
     world.run_until(START + 260)
     rounds = [row.report.round for row in world.get_rows()]
@@ -111,7 +111,7 @@ def test_an_outage_is_told_once_at_its_start_and_once_at_its_end() -> None:
     for node in world.nodes:
         world.give(node.index, StoreDown("stopped"))
     world.run_until(START + 100)
-    world.set_store(up=True)
+    world.server.start()
     world.run_until(START + 110)
     for node in world.nodes:
         assert node.get_reasons(NoteKind.STORE_DOWN) == ["stopped"]
@@ -203,7 +203,7 @@ def test_receipts_heard_in_an_outage_count_only_if_the_same_store_returns() -> N
     proven = [record.id for record in world.nodes[0].journal.proven.values()]
     world.send(3, pack(receipts=[make_receipt(network, 3, proven, store=b"x" * 32)]))
     world.run_until(START + 60)
-    world.set_store(up=True)
+    world.server.start()
     world.run_until(START + 64)
     assert world.get_rows()[0].report.round == START
 
@@ -229,7 +229,7 @@ def test_a_poison_row_is_found_by_halving_and_keeps_no_other_from_the_table() ->
     settled = world.nodes[0].get_notes(NoteKind.SETTLED)
     poison = settled[3].id
     world.table.poison.add(poison)
-    world.set_store(up=True)
+    world.server.start()
     world.run_until(START + 165)
     assert {note.id for note in settled} - {poison} <= set(world.table.rows)
     alarms = [note for node in world.nodes for note in node.get_notes(NoteKind.POISON)]

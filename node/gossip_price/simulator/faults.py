@@ -16,7 +16,8 @@ from gossip_price.simulator.dice import Dice
 from gossip_price.simulator.facts import Watcher
 from gossip_price.simulator.meddling import MEDDLERS
 from gossip_price.simulator.nodes import Node
-from gossip_price.simulator.world import STORE, World
+from gossip_price.simulator.server import STORE
+from gossip_price.simulator.world import World
 
 
 class Fault(NamedTuple):
@@ -235,40 +236,38 @@ def _empty_disk(world: World, fault: Fault) -> None:
 
 
 def _store_down(world: World, fault: Fault) -> None:
-    world.set_store(up=False)
+    world.server.stop()
 
 
 def _store_up(world: World, fault: Fault) -> None:
-    world.set_store(up=True)
+    world.server.start()
 
 
 def _cut_from_store(world: World, fault: Fault) -> None:
-    from_store = world.unreachable
-    from_store.add(fault.node)
-    world.give(fault.node, world.make_store_event(up=False))
+    world.server.unreachable.add(fault.node)
+    world.server.disconnect(fault.node)
 
 
 def _join_store(world: World, fault: Fault) -> None:
-    world.unreachable.discard(fault.node)
-    if world.table.up:
-        world.give(fault.node, world.make_store_event(up=True))
+    world.server.unreachable.discard(fault.node)
+    world.server.connect(fault.node)
 
 
 def _slow_store(world: World, fault: Fault) -> None:
-    world.write_ms = (fault.value, fault.value // 2)
+    world.server.write_ms = (fault.value, fault.value // 2)
 
 
 def _quick_store(world: World, fault: Fault) -> None:
-    world.write_ms = (2, 5)
+    world.server.write_ms = (2, 5)
 
 
 def _lose_answers(world: World, fault: Fault) -> None:
     dice = Dice(fault.start_ms, "answers")
-    world.loses_answer = lambda: dice.chance(fault.value)
+    world.server.loses_answer = lambda: dice.chance(fault.value)
 
 
 def _answer(world: World, fault: Fault) -> None:
-    world.loses_answer = lambda: False
+    world.server.loses_answer = lambda: False
 
 
 def _back_up(world: World, fault: Fault) -> None:
@@ -277,12 +276,12 @@ def _back_up(world: World, fault: Fault) -> None:
 
 def _restore(world: World, fault: Fault) -> None:
     if world.table.up:
-        world.restore_backup()
+        world.server.restore_backup()
 
 
 def _fail_over(world: World, fault: Fault) -> None:
     """Another database, of another name, that has nothing yet."""
-    world.store = bytes([world.store[0] + 1]) * len(STORE)
+    world.server.store = bytes([world.server.store[0] + 1]) * len(STORE)
     world.table.back_up_nothing()
     _restore(world, fault)
 
@@ -300,9 +299,9 @@ def _poison(world: World, fault: Fault) -> None:
     waiting = sorted(
         id_ for node in world.nodes for id_ in node.journal.proven if id_ not in world.table
     )
-    world.poison(Dice(fault.start_ms, "poison").sample(sorted(set(waiting)), fault.value))
+    world.server.poison(Dice(fault.start_ms, "poison").sample(sorted(set(waiting)), fault.value))
     # Whatever the plan says: until these have settled and were tried.
-    world.schedule(_POISON_MS, lambda: world.poison(()))
+    world.schedule(_POISON_MS, lambda: world.server.poison(()))
 
 
 # --- sources ------------------------------------------------------------------------------------

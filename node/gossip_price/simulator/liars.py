@@ -217,7 +217,7 @@ class Liar:
 
     def _vouch(self, ids: tuple[bytes, ...], document: Document) -> None:
         """Say that it has stored what it has not."""
-        receipt = Receipt(self._me, self._world.store, self._world.true_ms, ids, _UNSIGNED)
+        receipt = Receipt(self._me, self._world.server.store, self._world.true_ms, ids, _UNSIGNED)
         signature = self._sign_digest(receipt.compute_digest(document.separator))
         word = msgspec.structs.replace(receipt, signature=signature)
         self._send(encode_wire(Envelope(WIRE_VERSION, (), (word,))))
@@ -231,7 +231,7 @@ class Liar:
         connected = encode_connected((1 << members) - 1)
         beat = Heartbeat(
             self._me, 1, self._sequence, document.hash, max(0, self._world.true_ms),
-            self._world.store, "liar", connected, heard, b"",
+            self._world.server.store, "liar", connected, heard, b"",
             b"", self._make_roots(document), _UNSIGNED,
         )  # fmt: skip
         signature = self._sign_digest(beat.compute_digest(document.separator))

@@ -37,7 +37,7 @@ class LyingTrees:
         self._dice = dice
         self._tree = Tree()
         self._forged: dict[bytes, Entry] = {}
-        world.mouths[index] = self._answer
+        world.streams.mouths[index] = self._answer
 
     def make_roots(self, document: Document, entries: dict[bytes, Entry]) -> bytes:
         """Return roots of today over fakes, and over forged copies of what it has heard."""
@@ -75,4 +75,4 @@ class LyingTrees:
             answer = encode_nodes(nodes)
         if self._dice.chance(50):
             answer = bytes(self._dice.below(256) for _ in range(20))
-        self._world.answer(self._world.nodes[self._index], ev.Answer(token, answer))
+        self._world.streams.answer(self._world.nodes[self._index], ev.Answer(token, answer))

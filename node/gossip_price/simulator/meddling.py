@@ -82,18 +82,18 @@ def squat(world: World, dice: Dice, count: int) -> None:
     for id_ in dice.sample(sorted(waiting), count):
         report = waiting[id_].entry.report
         row = StoredRow(id_, report, (), 0, (), None, report.proposer)
-        world.falsify(id_, dice.pick(CHANGES[3:])(replace(make_claim(row), signatures="[]")))
+        world.server.falsify(id_, dice.pick(CHANGES[3:])(replace(make_claim(row), signatures="[]")))
 
 
 def tamper(world: World, dice: Dice, count: int) -> None:
     """Change stored rows."""
     for id_ in dice.sample(_list_recent(world), count):
-        world.falsify(id_, dice.pick(CHANGES)(make_claim(world.table.rows[id_])))
+        world.server.falsify(id_, dice.pick(CHANGES)(make_claim(world.table.rows[id_])))
 
 
 def delete(world: World, dice: Dice, count: int) -> None:
     """Delete stored rows."""
-    world.delete(tuple(dice.sample(_list_recent(world), count)))
+    world.server.delete(tuple(dice.sample(_list_recent(world), count)))
 
 
 def invent(world: World, dice: Dice, count: int) -> None:
@@ -106,7 +106,7 @@ def invent(world: World, dice: Dice, count: int) -> None:
         invented = StoredRow(
             id_, replace(report, price=report.price + 1), (), 0, (), None, bytes(20)
         )
-        world.falsify(id_, make_claim(invented), is_foreign=report.epoch == bytes(32))
+        world.server.falsify(id_, make_claim(invented), is_foreign=report.epoch == bytes(32))
 
 
 MEDDLERS: Final = {"squat": squat, "tamper": tamper, "delete": delete, "invent": invent}

@@ -203,7 +203,7 @@ class _Run:
     def _look(self) -> None:
         """Show the checkers what nodes remember, and then what stands in the tables."""
         self._world.inspect()
-        self._world.show_table()
+        self._world.server.show_table()
 
     def _say_calm(self) -> None:
         true_ms = self._world.true_ms

@@ -1,8 +1,8 @@
-"""The world: nodes, one queue of what happens when, and all that lies behind the ports.
+"""The world: nodes, and one queue of what happens when.
 
 It drives the real machine and the real order of effects (`engine.Turns`); only what lies behind
-the ports is simulated. Nothing here waits, and nothing here decides chance: links, market and
-faults do.
+the ports is simulated: gossip and sources here, questions in `streams`, the database in `server`.
+Nothing here waits, and nothing here decides chance: links, market and faults do.
 """
 
 from __future__ import annotations
@@ -15,30 +15,26 @@ import msgspec
 
 from gossip_price.core import events as ev
 from gossip_price.core.machine import Machine
-from gossip_price.core.proof import ClaimedRow
-from gossip_price.core.types import Now, Observation, StoredRow
+from gossip_price.core.types import Now, Observation
 from gossip_price.engine import TURN_EVENTS_MAX, Outward, Turns
 from gossip_price.network.epochs import EpochChain
 from gossip_price.simulator.clock import SimulatedClock
 from gossip_price.simulator.database import Table
 from gossip_price.simulator.disk import PowerCutError, SimulatedJournal
-from gossip_price.simulator.facts import Moment, Row, Told, Watcher
+from gossip_price.simulator.facts import Moment, Told, Watcher
 from gossip_price.simulator.links import Links
 from gossip_price.simulator.market import DECIMALS, Market
 from gossip_price.simulator.nodes import Node, SimulatedSigner
 from gossip_price.simulator.schedule import Schedule
 from gossip_price.simulator.scheme import REAL, Scheme
-from gossip_price.simulator.shown import WatchedJournal, to_claim, to_row
+from gossip_price.simulator.server import DatabaseServer
+from gossip_price.simulator.shown import WatchedJournal
+from gossip_price.simulator.streams import Streams
 
-STORE: Final = b"S" * 32
 #: Monotonic clocks start anywhere; never at the wall clock.
 MONO_START_MS: Final = 1_000_000
 #: A deadline that has passed makes the real engine spin at a millisecond; this often is too often.
 SPINS_MAX: Final = 3
-#: After an answer was lost, the store's adapter has a connection again within this time.
-_RECONNECT_MS: Final = 1_000
-#: The adapter's patience with a statement (`connection.COMMAND_TIMEOUT_S`).
-STATEMENT_MS: Final = 10_000
 
 Action = Callable[[], None]
 Thing = tuple[int, int, ev.Event | Action | None]
@@ -80,18 +76,10 @@ class World:
         self.version = version
         self.nodes: list[Node] = []
         self.ears: dict[int, Ear] = {}
-        #: What a liar is asked by others: (who asks, token, question).
-        self.mouths: dict[int, Callable[[str, int, bytes], None]] = {}
-        #: Chance that the answer to a write is lost after the commit, and who throws the dice.
-        self.loses_answer: Callable[[], bool] = lambda: False
-        self.unreachable: set[int] = set()
-        self.write_ms = write_ms
-        self.store = STORE
+        self.server = self.make_server(write_ms)
+        self.streams = Streams(self)
         self._events_a_turn = events_a_turn
         self._schedule: Schedule[Thing] = Schedule()
-        self._token = 0
-        #: Who waits for an answer: (node, its life), by token.
-        self._questions: dict[int, tuple[int, int]] = {}
         self.watchers = tuple(watchers)
         # What happens most often is shown only to those whom it concerns.
         self._see_turned = _find_who_sees("turned", watchers)
@@ -137,6 +125,10 @@ class World:
         """Make a blank volume."""
         return SimulatedJournal(birth_ms)
 
+    def make_server(self, write_ms: tuple[int, int]) -> DatabaseServer:
+        """Make the server that stands before the table."""
+        return DatabaseServer(self, self.table, write_ms)
+
     def make_machine(self, node: Node, remembered: ev.Recollection) -> Machine:
         """Make a node's machine from what its journal held."""
         now = self.now(node)
@@ -171,8 +163,7 @@ class World:
             watcher.began(self.get_moment(node), index, lost_volume=lost_volume)
         self.give(index, ev.Tick())
         self._tell_peers()
-        if self.table.up and index not in self.unreachable:
-            self.give(index, ev.StoreUp(self.store))
+        self.server.connect(index)
 
     def kill(self, index: int) -> None:
         """End the process at once: what was not in the journal is gone, no answer reaches it."""
@@ -289,8 +280,8 @@ class World:
     def _whisper(self, index: int, event: ev.Event) -> None:
         if isinstance(event, ev.Received):
             self.ears[index](event.author, event.data)
-        elif isinstance(event, ev.Asked) and index in self.mouths:
-            self.mouths[index](event.peer, event.token, event.data)
+        elif isinstance(event, ev.Asked) and index in self.streams.mouths:
+            self.streams.mouths[index](event.peer, event.token, event.data)
 
     # --- a turn -------------------------------------------------------------------------------
 
@@ -366,45 +357,13 @@ class World:
             case ev.Fetch():
                 self._fetch(node, effect)
             case ev.Write():
-                self._write(node, effect.rows, moment)
+                self.server.write(node, effect.rows, moment)
             case ev.ReadRows() | ev.Correct() | ev.AddSignatures():
-                self._audit(node, effect)
+                self.server.audit(node, effect)
             case ev.Ask():
-                self._ask(node, effect)
+                self.streams.ask(node, effect)
             case ev.Answer():
-                self.answer(node, effect)
-
-    def _ask(self, node: Node, effect: ev.Ask) -> None:
-        """Bring a question to a peer by a stream; what is not answered in time fails."""
-        peer = next((other for other in self.nodes if other.peer_id == effect.peer), None)
-        delay_ms = None
-        if peer is not None and (peer.alive or peer.index in self.mouths):
-            delay_ms = self.route_stream(node.index, peer.index)
-        if peer is None or delay_ms is None:
-            self.give(node.index, ev.AskFailed(effect.peer, "unconnected"), 1)
-            return
-        token = self._token = self._token + 1
-        self._questions[token] = node.index, node.life
-
-        def give_up() -> None:
-            if self._questions.pop(token, None) == (node.index, node.life):
-                self.give(node.index, ev.AskFailed(effect.peer, "timeout"))
-
-        self.give(peer.index, ev.Asked(node.peer_id, token, effect.data), delay_ms)
-        self.schedule(effect.deadline_ms, give_up)
-
-    def answer(self, node: Node, effect: ev.Answer) -> None:
-        """Bring an answer back to whoever asked, if it lives on and waits."""
-        asker, life = self._questions.get(effect.token, (-1, -1))
-        if asker < 0 or self.nodes[asker].life != life:
-            return
-        data = self.relay_answer(node.index, asker, effect.data)
-        delay_ms = self.route_stream(node.index, asker)
-        if data is None or delay_ms is None:
-            return
-        del self._questions[effect.token]
-        answer = ev.Answered(node.peer_id, data) if data else ev.AskFailed(node.peer_id, "refused")
-        self.give(asker, answer, delay_ms)
+                self.streams.answer(node, effect)
 
     def route_stream(self, sender: int, receiver: int) -> int | None:
         """Return how long bytes of a stream take on this way; None if none get through."""
@@ -466,151 +425,8 @@ class World:
             answer = ev.Observed(effect.terms, effect.round, observation)
         self.give(node.index, answer, delay_ms)
 
-    def _write(self, node: Node, rows: tuple[StoredRow, ...], moment: Moment) -> None:
-        seen = tuple(to_row(row) for row in rows)
-        for watcher in self.watchers:
-            watcher.asked_to_write(moment, node.index, seen)
-        index, life = node.index, node.life
-        node.writes += 1
-        way_ms, back_ms = self.write_ms
-
-        def commit() -> None:
-            # The statement is on its way: it is carried out although the process may be dead.
-            answer = self.commit_rows(index, rows)
-            if self.nodes[index].life != life:
-                return
-            self.give(index, answer, back_ms)
-            if isinstance(answer, ev.StoreDown) and self.table.up:
-                self.schedule(_RECONNECT_MS, lambda: self._reconnect(index, life))
-
-        if way_ms:
-            self.schedule(way_ms, commit)
-        else:
-            commit()
-
-    def commit_rows(self, index: int, rows: tuple[StoredRow, ...]) -> ev.Event:
-        """Carry out an insert; return what the node will be told, if the answer reaches it."""
-        if not self.table.up or index in self.unreachable:
-            return ev.StoreDown("stopped")
-        ids = tuple(row.id for row in rows)
-        inserted = self.table.insert(rows, self.true_ms)
-        if inserted is None:
-            return ev.StoreRefused(ids, "poison")
-        self._show_inserted(index, rows, inserted)
-        if self.loses_answer():
-            return ev.StoreDown("connection lost after the commit")
-        return ev.Stored(ids, inserted)
-
-    def _show_inserted(
-        self, index: int, rows: Sequence[StoredRow], inserted: Sequence[bytes]
-    ) -> None:
-        news = set(inserted)
-        new_rows = tuple(to_row(row) for row in rows if row.id in news)
-        moment = self.get_moment(self.nodes[index])
-        for watcher in self.watchers:
-            watcher.inserted(moment, index, new_rows)
-
-    def _audit(self, node: Node, effect: ev.ReadRows | ev.Correct | ev.AddSignatures) -> None:
-        """Carry out a statement of the audit on its way, like a write."""
-        index, life = node.index, node.life
-        way_ms, back_ms = self.write_ms
-        deadline_ms = effect.deadline_ms if isinstance(effect, ev.ReadRows) else STATEMENT_MS
-        moment, is_writing, count = self.get_moment(node), node.writes > 0, 0
-        if isinstance(effect, ev.ReadRows) and self.table.up:
-            count = len(self.table.read(effect.range or effect.ids))
-        for watcher in self.watchers:
-            watcher.audited(moment, index, count, is_writing=is_writing)
-
-        def answer() -> None:
-            event = self.carry_out_audit(index, effect)
-            if self.nodes[index].life != life:
-                return
-            if self.table.up and index not in self.unreachable and self.loses_answer():
-                self.give(index, ev.StoreDown("connection lost after the commit"), back_ms)
-                self.schedule(_RECONNECT_MS, lambda: self._reconnect(index, life))
-            elif way_ms + back_ms <= deadline_ms:
-                self.give(index, event, back_ms)
-
-        self.schedule(way_ms, answer)
-        if way_ms + back_ms > deadline_ms:
-            self.give(index, ev.AuditFailed(effect.token, "timeout"), deadline_ms)
-
-    def carry_out_audit(
-        self, index: int, effect: ev.ReadRows | ev.Correct | ev.AddSignatures
-    ) -> ev.AuditEvent:
-        """Carry out a statement of the audit; return what the node will be told."""
-        token = effect.token
-        if not self.table.up or index in self.unreachable:
-            return ev.AuditFailed(token, "stopped")
-        if isinstance(effect, ev.ReadRows):
-            return ev.RowsRead(token, self.table.read(effect.range or effect.ids))
-        if isinstance(effect, ev.AddSignatures):
-            return ev.SignaturesAdded(token, self.table.add_signatures(effect.late))
-        done = self.table.correct(effect.corrections, self.true_ms)
-        if done is None:
-            return ev.AuditFailed(token, "poison", is_refusal=True)
-        moved, inserted = done
-        for watcher in self.watchers:
-            watcher.corrected(self.get_moment(self.nodes[index]), index, moved, inserted)
-        truths = [one.truth for one in effect.corrections if one.truth is not None]
-        self._show_inserted(index, truths, inserted)
-        return ev.Corrected(token, moved, inserted)
-
-    def _reconnect(self, index: int, life: int) -> None:
-        if self.nodes[index].life == life and self.table.up and index not in self.unreachable:
-            self.give(index, ev.StoreUp(self.store))
-
-    def make_store_event(self, *, up: bool) -> ev.Event:
-        """Return what a store's adapter says when its connection comes or goes."""
-        return ev.StoreUp(self.store) if up else ev.StoreDown("stopped")
-
-    def set_store(self, *, up: bool) -> None:
-        """Let the database go away or come back, for everybody."""
-        self.table.up = up
-        for node in self.nodes:
-            if not (up and node.index in self.unreachable):
-                self.give(node.index, self.make_store_event(up=up))
-
-    def restore_backup(self) -> None:
-        """Put the table's backup in its place; all connections break by it."""
-        self.set_store(up=False)
-        self.table.restore()
-        true, false = tuple(sorted(self.table.rows)), tuple(sorted(self.table.false))
-        for watcher in self.watchers:
-            watcher.restored(self._get_true_moment(), true, false)
-        self.schedule(_RECONNECT_MS, lambda: self.set_store(up=True))
-
-    def falsify(self, id_: bytes, claim: ClaimedRow, *, is_foreign: bool = False) -> None:
-        """Let somebody with the password put a false row under an id."""
-        self.table.put_false(id_, claim)
-        for watcher in self.watchers:
-            watcher.falsified(self._get_true_moment(), id_, is_foreign=is_foreign)
-
-    def delete(self, ids: tuple[bytes, ...]) -> None:
-        """Let somebody with the password delete rows."""
-        for id_ in ids:
-            self.table.remove(id_)
-        for watcher in self.watchers:
-            watcher.removed(self._get_true_moment(), ids)
-
-    def poison(self, ids: Iterable[bytes]) -> None:
-        """Let a constraint refuse these rows."""
-        self.table.poison = set(ids)
-        for watcher in self.watchers:
-            watcher.poisoned(self._get_true_moment(), tuple(sorted(self.table.poison)))
-
-    def show_table(self) -> None:
-        """Let watchers see what stands in the tables."""
-        rows = tuple(to_row(row) for _, row in sorted(self.table.rows.items()))
-        late = tuple(
-            Row(id_, to_claim(self.table.rows[id_].report), tuple(sorted(signers.items())))
-            for id_, signers in sorted(self.table.late.items())
-            if id_ in self.table.rows
-        )
-        for watcher in self.watchers:
-            watcher.stood(self._get_true_moment(), rows, late)
-
-    def _get_true_moment(self) -> Moment:
+    def get_true_moment(self) -> Moment:
+        """Return the time for watchers of what happens to no node."""
         return Moment(self.true_ms, self.true_ms, self.true_ms)
 
 

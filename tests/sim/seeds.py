@@ -7,16 +7,33 @@ from typing import Final
 #: Every `make test` runs these; a mixed handful, so that no day is without a bad one.
 ALWAYS: Final = range(20)
 
-#: A seed that once failed stays: its number, and what it taught.
-FAILED: Final[dict[int, str]] = {
-    1244: "a signer's own signature, echoed later, is no new signer (the checker believed it was)",
-    1247: "the same, echoed by a liar that replays",
-    5011: "who does not know an epoch's rules need not know its reports (the checker demanded it)",
-    6374: "what had settled in an earlier life may be written at once (the checker forbade it)",
-    7083: "a row deleted hours later is found within a day, not an hour (the checker hurried)",
-    31797: "what a liar lets strangers alone prove, no member can store (the checker demanded it)",
-    50871: "who never hears that a false row stands there tries again (the checker saw a herd)",
-    7408: "who signs after the silence is late and unsettles nothing (the checker began anew)",
+#: A seed that once failed stays: what `gossip-price simulate` was given, and what it taught.
+FAILED: Final[dict[str, str]] = {
+    "--seed 1244": (
+        "a signer's own signature, echoed later, is no new signer (the checker believed it was)"
+    ),
+    "--seed 1247": "the same, echoed by a liar that replays",
+    "--seed 5011": (
+        "who does not know an epoch's rules need not know its reports (the checker demanded it)"
+    ),
+    "--seed 6374": (
+        "what had settled in an earlier life may be written at once (the checker forbade it)"
+    ),
+    "--seed 7083": (
+        "a row deleted hours later is found within a day, not an hour (the checker hurried)"
+    ),
+    "--seed 31797": (
+        "what a liar lets strangers alone prove, no member can store (the checker demanded it)"
+    ),
+    "--seed 50871": (
+        "who never hears that a false row stands there tries again (the checker saw a herd)"
+    ),
+    "--seed 7408": (
+        "who signs after the silence is late and unsettles nothing (the checker began anew)"
+    ),
+    "--seed 4 --members 4 --interval 1800 --days 7.1 --faults kill,clock --cheap": (
+        "what is older than seven days each forgets at its own hour (the checker compared it)"
+    ),
 }
 
 #: Where the search for each deliberate bug begins (`gossip-price simulate --mutants` tells all).

@@ -9,7 +9,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from gossip_price.cli import run, simulate
+from gossip_price.simulator.checkers.checker import Violation
 from gossip_price.simulator.mutants import MUTANTS
+from gossip_price.simulator.plan import Plan
+from gossip_price.simulator.run import Outcome, run_plan
 
 
 def test_seeds_are_spread_over_processes_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
@@ -17,6 +20,23 @@ def test_seeds_are_spread_over_processes_and_counted(capsys: pytest.CaptureFixtu
     said = capsys.readouterr().out
     assert "3 seeds from 0" in said
     assert "everything held" in said
+
+
+def test_who_failed_is_told_with_all_that_shows_it_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(plan: Plan, **given: Any) -> Outcome:
+        violation = Violation("votes", plan.begin_ms, 0, "signed twice")
+        return run_plan(plan, **given)._replace(violations=(violation,))
+
+    monkeypatch.setattr(simulate, "run_plan", fail)
+    given = ["--members", "4", "--mode", "Rounds", "--interval", "15", "--days", "0.001"]
+    again = " ".join([*given, "--faults", "kill,slow"])
+    assert run(["simulate", "--seeds", "1", "--jobs", "1", *again.split()]) == 1
+    assert f"gossip-price simulate --seed 0 {again}   (votes)" in capsys.readouterr().out
+    assert run(["simulate", "--seed", "0", *again.split(), "--cheap"]) == 1
+    said = capsys.readouterr().out
+    assert f'one line in tests/sim/seeds.py: "--seed 0 {again} --cheap": "…",' in said
 
 
 class InThisProcess:

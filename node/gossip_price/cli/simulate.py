@@ -76,10 +76,8 @@ def run(options: argparse.Namespace) -> int:
     if options.mutants:
         return _run_mutants(console, options.jobs)
     if options.seed is not None:
-        scheme = CHEAP if options.cheap else REAL
-        return _run_one(console, options.seed, fixed, scheme, trace=options.trace)
-    seeds = range(options.first, options.first + options.seeds)
-    return _run_many(console, seeds, fixed, options.jobs)
+        return _run_one(console, options, fixed)
+    return _run_many(console, options, fixed)
 
 
 def _read_options(options: argparse.Namespace) -> Options:
@@ -107,8 +105,22 @@ def _read_options(options: argparse.Namespace) -> Options:
     )
 
 
-def _run_one(console: Console, seed: int, fixed: Options, scheme: Scheme, *, trace: bool) -> int:
-    plan = make_plan(seed, fixed)
+def _render_options(options: argparse.Namespace, seed: int) -> str:
+    """Return what must be given to see a seed's history again."""
+    given = {
+        "seed": seed,
+        "members": options.members,
+        "mode": options.mode and options.mode.value,
+        "interval": options.interval,
+        "days": options.days,
+        "faults": options.faults,
+    }
+    flags = [f"--{name} {value}" for name, value in given.items() if value is not None]
+    return " ".join([*flags, "--cheap"] if options.cheap else flags)
+
+
+def _run_one(console: Console, options: argparse.Namespace, fixed: Options) -> int:
+    plan, scheme, trace = make_plan(options.seed, fixed), _get_scheme(options), options.trace
     began, began_cpu = time.monotonic(), time.process_time()
     timeline = Timeline()
     watchers = (timeline,) if trace else ()
@@ -136,11 +148,15 @@ def _run_one(console: Console, seed: int, fixed: Options, scheme: Scheme, *, tra
     if not outcome.violations:
         console.print("everything held", style="green")
         return HELD
-    _tell_failure(console, outcome)
+    _tell_failure(console, outcome, _render_options(options, options.seed))
     return BROKEN
 
 
-def _tell_failure(console: Console, outcome: Outcome) -> None:
+def _get_scheme(options: argparse.Namespace) -> Scheme:
+    return CHEAP if options.cheap else REAL
+
+
+def _tell_failure(console: Console, outcome: Outcome, given: str) -> None:
     """Print a failing seed: what broke, the least that breaks it, and a timeline per node."""
     first = outcome.violations[0]
     for violation in outcome.violations:
@@ -154,10 +170,11 @@ def _tell_failure(console: Console, outcome: Outcome) -> None:
     console.print(render_plan(smaller), highlight=False, markup=False)
     console.print(render_violation(shown), style="red", highlight=False, markup=False)
     console.print(timeline.render(shown.true_ms), highlight=False, markup=False)
-    console.print(f"\nas a test: one line in tests/sim/seeds.py: {outcome.plan.seed}: '…',")
+    console.print(f'\nas a test: one line in tests/sim/seeds.py: "{given}": "…",', soft_wrap=True)
 
 
-def _run_many(console: Console, seeds: range, fixed: Options, jobs: int) -> int:
+def _run_many(console: Console, options: argparse.Namespace, fixed: Options) -> int:
+    seeds = range(options.first, options.first + options.seeds)
     failed: dict[int, tuple[str, ...]] = {}
     by_checker: Counter[str] = Counter()
     rounds = promised = split = events = 0
@@ -165,7 +182,7 @@ def _run_many(console: Console, seeds: range, fixed: Options, jobs: int) -> int:
     began = time.monotonic()
     with _make_progress(console) as progress:
         task = progress.add_task("seeds", total=len(seeds), failed=0)
-        for outcome in _run_seeds(seeds, fixed, jobs):
+        for outcome in _run_seeds(seeds, fixed, options.jobs):
             said = tuple(sorted({violation.checker for violation in outcome.violations}))
             if said:
                 failed[outcome.plan.seed] = said
@@ -189,7 +206,10 @@ def _run_many(console: Console, seeds: range, fixed: Options, jobs: int) -> int:
         return HELD
     console.print(f"{len(failed)} seeds broke {dict(by_checker)}", style="red", highlight=False)
     for seed in sorted(failed)[:_FAILURES_SHOWN_MAX]:
-        console.print(f"  gossip-price simulate --seed {seed}   ({', '.join(failed[seed])})")
+        given = _render_options(options, seed)
+        console.print(
+            f"  gossip-price simulate {given}   ({', '.join(failed[seed])})", soft_wrap=True
+        )
     return BROKEN
 
 

@@ -45,7 +45,9 @@ _SETTLE_S: Final = 30
 #: somebody vouched for falsely is written after an hour, what somebody changed in the table is
 #: found by the hourly audit (docs/protocol.md, "Who writes", "The audit").
 _CALM_MAX_MS: Final = 3_600_000 + 600_000
+#: Looked for this often, and ever more seldom: after a tenth of what was waited already.
 _LOOK_MS: Final = 5_000
+_LOOK_PART: Final = 10
 #: Nodes are looked into this often: at every round of a short day, hourly in a long one.
 _INSPECT_MS: Final = 3_600_000
 
@@ -193,11 +195,13 @@ class _Run:
         # A round after the last fault, its settling, and what an outage's end takes.
         longest = max((plan.interval, *(change.interval for change in plan.changes)))
         world.run_until_ms(plan.calm_ms + (2 * longest + 2 * _SETTLE_S + 30) * 1000)
+        first_ms = world.true_ms
         self._look()
         while not all(checker.is_content() for checker in self._checkers):
             if world.true_ms >= plan.calm_ms + _CALM_MAX_MS:
                 break
-            world.run_until_ms(world.true_ms + _LOOK_MS)
+            waited_ms = world.true_ms - first_ms
+            world.run_until_ms(world.true_ms + max(_LOOK_MS, waited_ms // _LOOK_PART))
             self._look()
 
     def _look(self) -> None:

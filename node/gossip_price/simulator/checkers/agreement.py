@@ -1,8 +1,8 @@
 """8. Agreement: in the end all honest members that live know the same proven reports and signers.
 
-Of closed rounds, as `docs/protocol.md` defines them. What a node knows is read from its journal,
-what it says it knows from the roots in its heartbeats, and a root is computed here once more from
-the journal, with no code of the core.
+Of closed rounds, and of the days that all keep, as `docs/protocol.md` defines them. What a node
+knows is read from its journal, what it says it knows from the roots in its heartbeats, and a root
+is computed here once more from the journal, with no code of the core.
 """
 
 from __future__ import annotations
@@ -16,10 +16,15 @@ from gossip_price.simulator.checkers.checker import Checker, Setting
 from gossip_price.simulator.facts import Moment
 
 _DAY_S: Final = 86_400
+#: Today and the six days before: whatever is older is forgotten at each node's own hour.
+_DAYS: Final = 7
+#: Clocks may differ by this: a day begins here before it does anywhere.
+_CLOCKS_S: Final = 3_600
 _LEAF_MAX: Final = 16
 _DOMAIN: Final = b"gossip-price tree 1"
-#: Where a heartbeat's roots stand: after member, boot, sequence, epoch, clockMs, store, version,
-#: connected, heard, observed and open.
+#: Where a heartbeat's clock and roots stand: after member, boot, sequence and epoch; and after
+#: store, version, connected, heard, observed and open.
+_CLOCK_AT: Final = 4
 _ROOTS_AT: Final = 11
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -35,8 +40,8 @@ class AgreementChecker(Checker):
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         self._journals: dict[int, Any] = {}
-        #: The roots in each node's newest heartbeat, as it carries them.
-        self._roots: dict[int, bytes] = {}
+        #: The clock (milliseconds) and the roots in each node's newest heartbeat.
+        self._said: dict[int, tuple[int, bytes]] = {}
         self._here: set[int] = set()
         self._looked: Moment | None = None
 
@@ -45,13 +50,13 @@ class AgreementChecker(Checker):
 
     def ended(self, at: Moment, node: int) -> None:
         self._here.discard(node)
-        self._roots.pop(node, None)
+        self._said.pop(node, None)
 
     def published(self, at: Moment, node: int, data: bytes) -> None:
         if node in self.liars:
             return
         for beat in _decode(data)[3]:
-            self._roots[node] = beat[_ROOTS_AT]
+            self._said[node] = beat[_CLOCK_AT], beat[_ROOTS_AT]
 
     def inspected(self, at: Moment, node: int, machine: object, journal: Any) -> None:
         # Read when it is asked for, at once after the look or at the end.
@@ -71,11 +76,12 @@ class AgreementChecker(Checker):
         members = [index for index in sorted(self._here - self.liars) if self._is_judged(index)]
         if self._looked is None or not members:
             return None
-        cut = self._compute_cut(self._looked.true_ms // 1000)
-        first = _leave_out_open(_read_known(self._journals[members[0]]), cut)
+        now_s = self._looked.true_ms // 1000
+        oldest, cut = _compute_oldest(now_s + _CLOCKS_S), self._compute_cut(now_s)
+        first = _select(_read_known(self._journals[members[0]]), oldest, cut)
         for index in members:
             all_known = _read_known(self._journals[index])
-            known = _leave_out_open(all_known, cut)
+            known = _select(all_known, oldest, cut)
             journals = (self._journals[index], self._journals[members[0]])
             lacking = [id_ for id_ in sorted(known.keys() | first.keys())
                        if known.get(id_) != first.get(id_)
@@ -83,8 +89,11 @@ class AgreementChecker(Checker):
             if lacking:
                 return index, f"{len(lacking)} closed reports differ, as {lacking[0].hex()[:8]}"
             # Its newest heartbeat may be of an earlier cut than the last look: by that one, then.
-            said_cut, said = _read_roots(self._roots.get(index, b""))
-            if said != _compute_roots(_leave_out_open(all_known, said_cut)):
+            clock_ms, roots = self._said.get(index, (0, b""))
+            said_cut, said = _read_roots(roots)
+            if said != _compute_roots(
+                _select(all_known, _compute_oldest(clock_ms // 1000), said_cut)
+            ):
                 return index, "its heartbeats name other roots than its journal gives"
         return None
 
@@ -117,8 +126,14 @@ def _read_known(journal: Any) -> Known:
     }
 
 
-def _leave_out_open(known: Known, cut: int) -> Known:
-    return {id_: one for id_, one in known.items() if one[0] < cut}
+def _select(known: Known, oldest: int, cut: int) -> Known:
+    """Return what is of closed rounds, and young enough to be forgotten nowhere."""
+    return {id_: one for id_, one in known.items() if oldest <= one[0] < cut}
+
+
+def _compute_oldest(unix_s: int) -> int:
+    """Return the first round start of the days that are kept."""
+    return (unix_s // _DAY_S - _DAYS + 1) * _DAY_S
 
 
 def _read_roots(data: bytes) -> tuple[int, dict[int, bytes]]:
@@ -134,8 +149,7 @@ def _compute_roots(known: Known) -> dict[int, bytes]:
         bits = sum(1 << member for member in signers)
         bitmap = bits.to_bytes((bits.bit_length() + 7) // 8, "little")
         by_day.setdefault(round_ // _DAY_S, {})[id_] = bytes([len(bitmap)]) + bitmap
-    newest = sorted(by_day)[-7:]
-    return {day: _compute_hash(sorted(by_day[day].items()), 0) for day in newest}
+    return {day: _compute_hash(sorted(one.items()), 0) for day, one in by_day.items()}
 
 
 def _compute_hash(items: list[tuple[bytes, bytes]], depth: int) -> bytes:

@@ -17,7 +17,8 @@ from gossip_price.simulator.plan import Options, make_plan
 from gossip_price.simulator.run import run_plan
 
 KINDS = frozenset(kind.value for kind in NoteKind)
-CHOOSY = [one for one in (Announcer, *Checker.__subclasses__()) if one.hears_of is not None]
+WATCHERS: tuple[type[Watcher], ...] = (Announcer, *Checker.__subclasses__())
+CHOOSY = [watcher for watcher in WATCHERS if watcher.hears_of is not None]
 
 
 class Comparer(Watcher):

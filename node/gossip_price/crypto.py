@@ -38,8 +38,10 @@ def _hash_text(text: str) -> bytes:
     return keccak256(text.encode())
 
 
-#: Most fields of a heartbeat are those of the one before, or of the other members.
+#: Most fields of a heartbeat are those of the one before, or of the other members: a hash of these
+#: is kept, a megabyte in all whoever sends what. A longer one (many open ids) hardly comes twice.
 _hash_field: Final = lru_cache(maxsize=1024)(keccak256)
+_FIELD_BYTES_KEPT: Final = 1024
 
 
 def _find_encoder(kind: str) -> Callable[[Value], bytes]:
@@ -81,7 +83,7 @@ def _encode_string(value: Value) -> bytes:
 
 def _encode_bytes(value: Value) -> bytes:
     if isinstance(value, bytes):
-        return _hash_field(value)
+        return _hash_field(value) if len(value) <= _FIELD_BYTES_KEPT else keccak256(value)
     raise ValueError(f"{value!r} is no bytes")
 
 

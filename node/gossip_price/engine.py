@@ -55,8 +55,6 @@ Outward = (
     | ev.Penalize
     | ev.Note
 )
-
-
 _RECALLS: Final = (ev.Recall, ev.RecallRange)
 
 
@@ -97,7 +95,9 @@ class Turns:
                     outward.append(effect)
             effects = []
             if records:
-                effects += self._remember(records, digests, now)
+                effects += self._remember(records, now)
+                if self._journal_failing:
+                    digests.clear()
             for digest in digests:
                 signature = self._signer.sign(digest)
                 effects += step(ev.Signed(digest, signature), now)
@@ -105,15 +105,12 @@ class Turns:
                 effects += step(self._recall(recall), now)
         return outward
 
-    def _remember(
-        self, records: list[ev.Record], digests: list[bytes], now: Now
-    ) -> list[ev.Effect]:
-        """Make the records durable; drop all that was to be signed if that fails."""
+    def _remember(self, records: list[ev.Record], now: Now) -> list[ev.Effect]:
+        """Make the records durable; let the machine know if that fails, or works again."""
         try:
             self._journal.write(records)
         except JournalError as error:
             self._journal_failing = True
-            digests.clear()
             return self.machine.step(ev.JournalFailed(str(error)), now)
         if not self._journal_failing:
             return []

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Final, NamedTuple, cast
 
 from faults.journal_file import JournalContent, read_journal
@@ -246,14 +246,25 @@ def to_row(plain: Sequence[Any]) -> Row:
 
 def make_measured(lengths: dict[str, int], forgotten: Sequence[str] = ()) -> object:
     """Return what stands for a machine: its containers' lengths, and what it held for no reason."""
-    parts: dict[str, object] = {}
+    held: dict[str, dict[str, object]] = {}
     for path, length in lengths.items():
         owner, attribute = path.split(".")
-        if owner not in parts:
-            # As `measure` looks for them: the core's own classes, by name and module.
-            parts[owner] = type(owner, (), {"__module__": "gossip_price.core.measured"})()
-        setattr(parts[owner], attribute, (None,) * length)
-    machine = SimpleNamespace(find_forgotten=lambda: forgotten)
-    for owner, part in parts.items():
-        setattr(machine, owner.lower(), part)
-    return machine
+        held.setdefault(owner, {})[attribute] = (None,) * length
+    parts = {owner.lower(): _make_part(owner, things) for owner, things in held.items()}
+    return _make_part("Measured", {**parts, "find_forgotten": lambda: forgotten})
+
+
+def _make_part(name: str, things: dict[str, object]) -> object:
+    part = _make_kind(name, tuple(things))()
+    vars(part).update(things)
+    return part
+
+
+@cache
+def _make_kind(name: str, attributes: tuple[str, ...]) -> type:
+    """Make a class as `measure` looks for it: the core's own, by name and module.
+
+    One for these attributes alone, because it takes all of a kind to hold the same.
+    """
+    del attributes
+    return type(name, (), {"__module__": "gossip_price.core.measured"})

@@ -78,3 +78,10 @@ def test_the_first_valid_signature_is_kept() -> None:
     assert not tally.merge(0, b"x" * 65, Now(9, 9))
     assert tally.signatures[0] == SIGNATURES[0]
     assert tally.last_signer_ms == 0
+
+
+@STEADY
+@given(MEMBERS, st.integers(0, 2**10 - 1))
+def test_missing_are_members_that_have_not_signed_here(members: list[int], bits: int) -> None:
+    missing = merge(members).find_missing(bits)
+    assert missing == sum(1 << one for one in range(7) if bits >> one & 1 and one not in members)

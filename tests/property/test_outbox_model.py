@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crafted import make_heartbeat, make_receipt
-from gossip_price.core.limits import ENTRIES_MAX, LINGER_MAX_MS, LINGER_MIN_MS, MESSAGE_BYTES_MAX
+from gossip_price.core.limits import (
+    ENTRIES_MAX,
+    LINGER_FULL_RATE,
+    LINGER_MAX_MS,
+    LINGER_MIN_MS,
+    MESSAGE_BYTES_MAX,
+)
 from gossip_price.core.outbox import Outbox
 from gossip_price.core.types import Entry, Signature
 from gossip_price.core.wire import decode, encode
@@ -78,3 +84,11 @@ def test_the_wait_grows_with_the_load_and_is_bounded(gaps_ms: list[int]) -> None
         after = outbox.compute_linger_ms(now_ms)
         assert LINGER_MIN_MS <= before <= after <= LINGER_MAX_MS
     assert outbox.compute_linger_ms(now_ms + 3_000) == LINGER_MIN_MS
+
+
+def test_the_wait_is_as_long_as_this_second_or_the_last_was_busy() -> None:
+    outbox = Outbox()
+    for _ in range(LINGER_FULL_RATE):
+        outbox.count_message(5_000)
+    waits = [outbox.compute_linger_ms(mono_ms) for mono_ms in (5_999, 6_000, 6_999, 7_000)]
+    assert waits == [LINGER_MAX_MS, LINGER_MAX_MS, LINGER_MAX_MS, LINGER_MIN_MS]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from gossip_price import crypto
@@ -109,6 +111,27 @@ def test_what_is_no_struct_type_is_refused(definition: str) -> None:
 def test_a_struct_takes_all_its_values() -> None:
     with pytest.raises(ValueError, match="takes 2 values"):
         StructType("T(uint8 a,uint8 b)").encode(1)
+
+
+def test_however_much_is_hashed_little_of_it_is_kept() -> None:
+    """Anybody connected may send a thousand heartbeats whose fields are as long as allowed."""
+    struct = StructType("T(bytes a)")
+    tracemalloc.start()
+    try:
+        for number in range(3_000):
+            struct.encode(number.to_bytes(16_384, "big"))
+            struct.encode(number.to_bytes(1_024, "big"))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 2_000_000
+
+
+@pytest.mark.parametrize("length", [0, 1, 1_024, 1_025, 16_384])
+def test_bytes_of_any_length_are_hashed_as_they_are(length: int) -> None:
+    struct = StructType("T(bytes a)")
+    for value in (b"x" * length, b"y" * length, b"x" * length):
+        assert struct.encode(value) == struct.type_hash + crypto.keccak256(value)
 
 
 def test_a_mail_of_the_standards_example_has_its_hash() -> None:

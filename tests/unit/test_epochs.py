@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from gossip_price.network.document import DocumentError
-from gossip_price.network.epochs import EpochChain
+from gossip_price.network.document import DocumentError, Member
+from gossip_price.network.epochs import EpochChain, get_end
+from gossip_price.network.keys import parse_address
 from networks import START, make_network
 
 FIRST = make_network(4)
@@ -51,6 +52,31 @@ def test_the_epoch_before_lives_until_its_last_rounds_have_settled() -> None:
     assert chain.list_live(start) == (*chain.documents[1:], FIRST.document)
     assert chain.list_live(end - 1)[-1] is FIRST.document
     assert FIRST.document not in chain.list_live(end)
+
+
+def test_a_peer_is_who_it_is_in_the_first_living_epoch_that_has_it() -> None:
+    """One member changes its signing key and one leaves, for whom another comes."""
+    five = make_network(5, minimum_signers=5)
+    changes, *stay, leaves = five.document.members
+    new_key, comes = make_network(2, seed="other").document.members
+    changed = Member(new_key.address, changes.peer_id)
+    roster = sorted((changed, *stay, comes), key=lambda member: parse_address(member.address))
+    after = five.follow(start_index=4).document
+    after = msgspec.structs.replace(after, members=tuple(roster), minimum_signers=5)
+    documents = [five.document, after]
+    chain = EpochChain(documents)
+    for second, who_it_is, is_gone in (
+        (after.start - 1, changes, False),
+        (after.start, changed, False),
+        (get_end(five.document, after.start), changed, True),
+        (START - 1, changes, False),
+    ):
+        for asked in (chain, EpochChain(documents)):
+            for member in (who_it_is, *stay, comes):
+                address = parse_address(member.address)
+                assert asked.find_peer_address(member.peer_id, second) == address
+            assert (asked.find_peer_address(leaves.peer_id, second) is None) is is_gone
+            assert asked.find_peer_address("a stranger", second) is None
 
 
 def test_a_document_is_found_by_its_hash() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from crafted import get_ranked, make_heartbeat, make_receipt, pack
 from gossip_price import crypto
+from gossip_price.core import checks
 from gossip_price.core.events import NoteKind
 from gossip_price.core.types import Entry, Report, Signature
 from gossip_price.core.wire import WIRE_VERSION
@@ -267,6 +268,33 @@ def test_after_a_lie_the_rest_of_the_message_is_not_read() -> None:
     node = hear(pack(lie, GOOD, lie, receipts=[make_receipt(NETWORK, FIRST, [b"i" * 32])]))
     check(node, OTHER, NoteKind.REJECTED, "bad_signature")
     assert get_merged(node) == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pack(heartbeats=[make_heartbeat(NETWORK, FIRST)] * 2),
+        pack(receipts=[make_receipt(NETWORK, FIRST, [b"i" * 32])] * 2),
+    ],
+    ids=["heartbeats", "receipts"],
+)
+def test_after_a_lie_no_other_word_is_read_either(data: bytes) -> None:
+    check(hear(data), OTHER, NoteKind.REJECTED, "not_the_author")
+
+
+def test_a_signature_that_we_have_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    recovered: list[bytes] = []
+
+    def recover(digest: bytes, signature: bytes) -> bytes:
+        recovered.append(signature)
+        return crypto.recover(digest, signature)
+
+    monkeypatch.setattr(checks, "recover", recover)
+    third = (FIRST + 2) % 4
+    longer = NETWORK.entry(REPORT, (FIRST, OTHER, third))
+    node = hear(pack(GOOD, GOOD, longer, GOOD), listener=(FIRST + 3) % 4)
+    assert recovered == [signature.signature for signature in longer.signatures]
+    assert len(get_merged(node)) == 3
 
 
 def test_what_is_ignored_does_not_keep_the_rest_out() -> None:

@@ -222,6 +222,22 @@ def test_what_gossip_brings_a_little_after_a_heartbeat_has_named_it_is_not_asked
     assert world.nodes[0].asked == []
 
 
+@pytest.mark.parametrize("takes_back", [False, True])
+def test_what_a_newer_heartbeat_does_not_name_any_more_is_not_asked_for(takes_back: bool) -> None:
+    """However often the older one comes again."""
+    network = make_network(4, interval=60)
+    world = World(network, alive=[0], price=lambda member, unix_s: None)
+    world.run_until(START + 1)
+    open_ = encode_open([(b"i" * 32, 0b10)])
+    older = make_heartbeat(network, 1, boot=2**50, sequence=1, open_=open_)
+    newer = make_heartbeat(network, 1, boot=2**50, sequence=2)
+    for beat in (older, newer, older) if takes_back else (older,):
+        world.send(1, pack(heartbeats=[beat]))
+        world.run_until_ms(world.true_ms + 100)
+    world.run_until(START + 20)
+    assert (world.nodes[0].asked == []) is takes_back
+
+
 def test_peers_that_were_out_of_reach_are_asked_as_soon_as_they_are_not() -> None:
     network = make_network(3, minimum_signers=3, interval=180, fallback_delay=170)
     ranked = get_ranked(network, 0)

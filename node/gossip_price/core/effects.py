@@ -51,19 +51,18 @@ class StepEffects:
         self._effects.append(
             Note(
                 kind,
-                report.pair,
-                report.round,
-                tally.id,
-                member,
-                report.proposer,
-                report.price,
-                report.decimals,
-                len(tally.signatures) if count is None else count,
-                tally.document.minimum_signers,
-                ms,
-                reason,
-                "",
-                author,
+                pair=report.pair,
+                round=report.round,
+                id=tally.id,
+                member=member,
+                proposer=report.proposer,
+                price=report.price,
+                decimals=report.decimals,
+                count=len(tally.signatures) if count is None else count,
+                needed=tally.document.minimum_signers,
+                ms=ms,
+                reason=reason,
+                author=author,
             )
         )
 

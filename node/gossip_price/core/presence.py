@@ -240,6 +240,7 @@ class Presence:
         # Never heard in a long life is not heard, however short a time we have watched.
         lived = max(0, beat.clock_ms - beat.boot) // compute_quiet_interval_ms(members)
         connected = (bool(testimony.connected >> index & 1) for index in range(len(addresses)))
+        heard = dict(zip(addresses, testimony.heard, strict=True))
         return MemberPresence(
             address,
             missed=self._beat - known.beat,
@@ -252,11 +253,11 @@ class Presence:
             store=None if beat.store == NO_STORE else beat.store,
             clock_ms=beat.clock_ms,
             connected=frozenset(compress(addresses, connected)),
-            heard=dict(zip(addresses, testimony.heard, strict=True)),
+            heard=heard,
             unheard={
-                other: max(known.beat - known.get_grown(index), 0 if heard else lived)
-                for index, (other, heard) in enumerate(zip(addresses, testimony.heard, strict=True))
-                if other != address
+                subject: max(known.beat - known.get_grown(index), 0 if count else lived)
+                for index, (subject, count) in enumerate(heard.items())
+                if subject != address
             },
             observed=testimony.observed,
         )
@@ -266,13 +267,14 @@ def _find_stood(before: _Known, heartbeat: Heartbeat, document: Document) -> dic
     """Return when the counts last grew that are as they were in the heartbeat before."""
     if before.document is document:
         unchanged = find_unchanged(before.heartbeat.heard, heartbeat.heard)
+        # Its own count stands still for ever, and nobody reads it.
         own = document.index_by_address.get(heartbeat.member)
         return {index: before.get_grown(index) for index in unchanged if index != own}
     # Another roster: a member that was not on it has grown just now.
-    heard, places = decode_testimony(heartbeat, document).heard, before.document.index_by_address
+    earlier, heard = before.testimony.heard, decode_testimony(heartbeat, document).heard
+    places = before.document.index_by_address
     return {
         index: before.get_grown(place)
         for index, address in enumerate(document.addresses)
-        if (place := places.get(address)) is not None
-        and before.testimony.heard[place] == heard[index]
+        if (place := places.get(address)) is not None and earlier[place] == heard[index]
     }

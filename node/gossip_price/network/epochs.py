@@ -21,7 +21,8 @@ class _Live:
         self.since = since
         self.until = until
         self.documents = documents
-        #: Who has changed its keys is known by the peer id of the first of these that has it.
+        #: A peer id under two addresses (its member has changed its signing key) is that of the
+        #: first of these epochs that has it.
         self.address_by_peer = {
             peer: document.addresses[index]
             for document in reversed(documents)
@@ -44,8 +45,7 @@ class EpochChain:
             _check_link(before, after)
         self._by_hash = {document.hash: document for document in self.documents}
         self._starts = [document.start for document in self.documents]
-        #: The epochs that lived when last asked, and since and until when they do: all that comes
-        #: asks.
+        #: What lived when last asked, which is seldom anything else: all that comes asks.
         self._live = _Live(0, 0, ())
 
     @property
@@ -93,9 +93,12 @@ class EpochChain:
 
         After it come those announced and, until its last rounds have settled, the one before.
         """
+        return self._get_live(unix_s).documents
+
+    def _get_live(self, unix_s: int) -> _Live:
         if not self._live.since <= unix_s < self._live.until:
             self._live = self._find_live(unix_s)
-        return self._live.documents
+        return self._live
 
     def _find_live(self, unix_s: int) -> _Live:
         position = max(bisect_right(self._starts, unix_s), 1) - 1
@@ -116,9 +119,7 @@ class EpochChain:
 
     def find_peer_address(self, peer_id: str, unix_s: int) -> bytes | None:
         """Return the address of the member that has this peer id in a live epoch, or None."""
-        if not self._live.since <= unix_s < self._live.until:
-            self._live = self._find_live(unix_s)
-        return self._live.address_by_peer.get(peer_id)
+        return self._get_live(unix_s).address_by_peer.get(peer_id)
 
     def find_break(self, known: EpochChain) -> str | None:
         """Say why this chain does not go on where `known` ends; None if it does, or is the same.

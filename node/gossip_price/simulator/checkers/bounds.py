@@ -80,6 +80,9 @@ _JOURNAL: Final = ("votes", "proven", "stored")
 _VALUES: Final = ("EpochChain", "Document")
 _CONTAINERS: Final = (dict, list, set, deque, tuple)
 
+Attributes = dict[type, tuple[str, ...]]
+"""The names of what a part of a machine holds, by its kind."""
+
 
 class BoundsChecker(Checker):
     """Measures nodes when the world lets it look at them; keeps the largest size of each."""
@@ -90,6 +93,7 @@ class BoundsChecker(Checker):
         super().__init__(setting)
         self.largest: dict[str, int] = {}
         self._size = _compute_size(setting.laws)
+        self._attributes: Attributes = {}
 
     def enacted(self, at: Moment, law: Law) -> None:
         super().enacted(at, law)
@@ -98,7 +102,10 @@ class BoundsChecker(Checker):
     def inspected(self, at: Moment, node: int, machine: object, journal: object) -> None:
         if node in self.liars:
             return
-        found = [*measure(machine), *((f"Journal.{n}", len(getattr(journal, n))) for n in _JOURNAL)]
+        found = [
+            *measure(machine, self._attributes),
+            *((f"Journal.{name}", len(getattr(journal, name))) for name in _JOURNAL),
+        ]
         for path, length in found:
             if path not in _LIMITS:
                 self.blame(at, node, f"{path} has no stated limit in checkers/bounds.py")
@@ -111,42 +118,35 @@ class BoundsChecker(Checker):
             self.blame(at, node, text)
 
 
-def measure(thing: object, seen: set[int] | None = None) -> Iterator[tuple[str, int]]:
+def measure(
+    thing: object, known: Attributes | None = None, seen: set[int] | None = None
+) -> Iterator[tuple[str, int]]:
     """Yield the path and length of each container that `thing` and its parts hold.
 
-    Parts know each other: each is measured once, `seen` has the ids of those that were.
+    Parts know each other: each is measured once, `seen` has the ids of those that were. Only the
+    first of a kind is asked what it holds, and `known` learns it: all of a kind hold the same from
+    the start, and whatever has been asked is slower ever after (CPython keeps attributes in a dict
+    then).
     """
+    known = {} if known is None else known
     seen = set() if seen is None else seen
     if id(thing) in seen:
         return
     seen.add(id(thing))
-    name = type(thing).__name__
-    for attribute in _list_attributes(thing):
+    kind = type(thing)
+    if kind not in known:
+        known[kind] = tuple(vars(thing))
+    for attribute in known[kind]:
         value = getattr(thing, attribute)
         if isinstance(value, _CONTAINERS):
-            yield f"{name}.{attribute}", len(value)
+            yield f"{kind.__name__}.{attribute}", len(value)
         elif (
             type(value).__module__.startswith("gossip_price.core")
-            and type(value).__dictoffset__
+            and type(value).__dictoffset__  # `hasattr(value, "__dict__")` would ask it, too
             and type(value).__name__ not in _VALUES
             and not callable(value)
         ):
-            yield from measure(value, seen)
-
-
-_attributes: dict[type, tuple[str, ...]] = {}
-
-
-def _list_attributes(thing: object) -> tuple[str, ...]:
-    """Return the names of what a part holds: all of a kind hold the same from the start.
-
-    Only the first of a kind is asked: whatever has been asked is slower ever after (CPython keeps
-    attributes in a dict then).
-    """
-    kind = type(thing)
-    if kind not in _attributes:
-        _attributes[kind] = tuple(vars(thing))
-    return _attributes[kind]
+            yield from measure(value, known, seen)
 
 
 def find_forgotten(machine: Any) -> Iterator[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from fake_bootstrap import FakeBootstrap
 from fake_node import FakeNode
@@ -275,6 +276,61 @@ async def test_whatever_is_tampered_with_is_not_proven(node: FakeNode, open_page
         "column_mismatch",
     ]
     await expect(page.locator("[data-verify][data-good=true]")).to_have_count(0)
+
+
+async def test_who_presses_while_a_price_is_stored_presses_its_button(
+    node: FakeNode, open_page: OpenPage
+) -> None:
+    stored = node.prices[0]
+    node.prices[0] = stored | {"state": "settled", "storedAt": None}
+    page = await open_page(node.url)
+    row = page.locator(f"tr[data-key='{stored['id']}']")
+    await expect(row).to_contain_text("settled")
+    await row.locator("button").hover()
+    await page.mouse.down()
+    node.prices[0] = stored
+    node.emit("stored", {"pair": node.pair, "round": stored["report"]["round"]})
+    await expect(row).to_contain_text("stored")
+    await page.mouse.up()
+    await expect(row.locator("button")).to_have_text("Proven")
+
+
+async def test_what_is_proven_stays_so_when_it_is_stored(
+    node: FakeNode, open_page: OpenPage
+) -> None:
+    stored = node.prices[0]
+    node.prices[0] = stored | {"state": "settled", "storedAt": None}
+    page = await open_page(node.url)
+    row = page.locator(f"tr[data-key='{stored['id']}']")
+    await row.locator("button").click()
+    await expect(row.locator("button")).to_have_text("Proven")
+    node.prices[0] = stored
+    node.emit("stored", {"pair": node.pair, "round": stored["report"]["round"]})
+    await expect(row).to_contain_text("stored")
+    await expect(row.locator("button")).to_have_text("Proven")
+    await expect_text(page, ".proof", "Proven in your browser")
+
+
+async def test_what_changes_while_it_is_verified_is_not_proven_by_what_it_was(
+    node: FakeNode, open_page: OpenPage
+) -> None:
+    price = node.prices[0]
+    page = await open_page(node.url)
+    row = page.locator(f"tr[data-key='{price['id']}']")
+    may_load = asyncio.Event()
+
+    async def delay(route: Route) -> None:
+        await may_load.wait()
+        await route.continue_()
+
+    await page.route("**/verify.js", delay)
+    async with page.expect_request("**/verify.js"):
+        await row.locator("button").click()
+    node.prices[0] = price | {"price": "9" + price["price"]}
+    node.emit("stored", {"pair": node.pair, "round": price["report"]["round"]})
+    await expect(row.locator(".amount")).to_have_attribute("title", node.prices[0]["price"])
+    may_load.set()
+    await expect(row.locator("button")).to_have_text("Not proven")
 
 
 async def test_a_price_that_could_not_be_checked_is_not_called_false(

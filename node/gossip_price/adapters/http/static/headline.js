@@ -2,7 +2,7 @@
 
 import { drawOnce, find, make, makeIcon, setText } from "./dom.js";
 import { formatAgo, formatSpan, formatTime, shorten, splitPrice } from "./format.js";
-import { findNotices, getNow } from "./model.js";
+import { findNotices, getNow, getVerdict } from "./model.js";
 
 export function drawHeadline(state) {
   const newest = state.prices[0] ?? null;
@@ -15,7 +15,7 @@ export function drawHeadline(state) {
       make("span", { class: "unit" }, quote),
     ];
   });
-  drawCheck(newest, newest && state.verdicts.get(newest.id));
+  drawCheck(newest, newest && getVerdict(state, newest));
   if (newest === null) {
     setText(find("price-facts"), describeFirst(state));
     find("price-signers").replaceChildren();

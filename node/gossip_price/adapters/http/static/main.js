@@ -12,6 +12,7 @@ import {
   drawPrices,
   SHOWN_AT_FIRST,
   verifyAll,
+  verifyChanged,
   verifyQuietly,
 } from "./prices.js";
 
@@ -57,6 +58,7 @@ state.redraw = () => {
 };
 
 function draw() {
+  verifyChanged(state, shownCount);
   drawLink(state);
   drawPairs(state, changePair);
   drawHeadline(state);
@@ -234,7 +236,7 @@ setInterval(() => {
 }, 500);
 
 find("older").addEventListener("click", () => attempt("older", lookAtOlder));
-find("verify-newest").addEventListener("click", () => verifyQuietly(state, state.prices[0]));
+find("verify-newest").addEventListener("click", () => verifyQuietly(state, state.prices[0].id));
 find("verify-all").addEventListener("click", () => verifyAll(state, shownCount));
 find("trusted").addEventListener("input", () => changeTrusted(state));
 changeTrusted(state); // a browser may have kept what stood there

@@ -14,7 +14,7 @@ export function makeState() {
     bands: new Map(), // `${pair} ${round}` → the members' own observations of it, by address
     connection: { status: "connecting", sinceMs: null },
     clock: null, // the node's time when we heard it, and ours
-    verdicts: new Map(), // id → what verifying it gave
+    verdicts: new Map(), // id → what verifying it gave, and the text `of` which it is
   };
 }
 
@@ -74,15 +74,16 @@ export function addNewest(state, { prices, next, unproven }) {
   return true;
 }
 
+/** What verifying a price gave, as it is now; null of another content under the same id. */
+export function getVerdict(state, price) {
+  const verdict = state.verdicts.get(price.id);
+  return verdict?.of === JSON.stringify(price) ? verdict : null;
+}
+
 /** Merge prices by id; what came last counts, for a settled one becomes a stored one. */
 export function addPrices(state, prices) {
   const byId = new Map(state.prices.map((price) => [price.id, price]));
-  for (const price of prices) {
-    const before = byId.get(price.id);
-    // Another content under the same id must be verified again.
-    if (before && JSON.stringify(before) !== JSON.stringify(price)) state.verdicts.delete(price.id);
-    byId.set(price.id, price);
-  }
+  for (const price of prices) byId.set(price.id, price);
   const order = (a, b) => b.report.round - a.report.round || (a.id < b.id ? 1 : -1);
   state.prices = [...byId.values()].sort(order).slice(0, PRICES_KEPT);
 }

@@ -4,7 +4,7 @@
 import { load } from "./connection.js";
 import { find, make, makeCell, makeIcon, makeTable, setText } from "./dom.js";
 import { formatPrice, formatTime, shorten } from "./format.js";
-import { getNow } from "./model.js";
+import { getNow, getVerdict } from "./model.js";
 
 const COLUMNS = ["Round", "Price", "Signatures", "State", "Id", "Proof"];
 const SHOWN_AT_FIRST = 12;
@@ -55,12 +55,12 @@ export function drawPrices(state, count) {
   const kept = new Map([...body.children].map((row) => [row.dataset.key, row]));
   const wanted = [];
   for (const price of state.prices.slice(0, count)) {
-    const row = reuse(kept, price.id, price, () => drawRow(state, price));
-    const verdict = state.verdicts.get(price.id) ?? null;
+    const row = drawRow(state, price, kept.get(price.id));
+    const verdict = getVerdict(state, price);
     mark(row, verdict);
     wanted.push(row);
     if (verdict?.open)
-      wanted.push(reuse(kept, `proof ${price.id}`, verdict, () => drawProof(verdict)));
+      wanted.push(reuse(kept.get(`proof ${price.id}`), verdict));
   }
   wanted.forEach((row, at) => {
     if (body.children[at] !== row) body.insertBefore(row, body.children[at] ?? null);
@@ -69,23 +69,37 @@ export function drawPrices(state, count) {
   find("prices").classList.toggle("empty", wanted.length === 0);
 }
 
-function reuse(kept, key, shown, draw) {
-  const before = kept.get(key);
-  const text = JSON.stringify(shown);
+function reuse(before, verdict) {
+  const text = JSON.stringify(verdict);
   if (before && before.shown === text) return before;
-  const row = draw();
-  row.dataset.key = key;
+  const row = drawProof(verdict);
+  row.dataset.key = `proof ${verdict.id}`;
   row.shown = text;
   return row;
 }
 
-function drawRow(state, price) {
-  const [round, amount, signatures, at, id, proof] = COLUMNS;
-  const button = make("button", { type: "button", "data-verify": price.id }, "Verify");
-  button.addEventListener("click", () => verifyOne(state, price));
-  return make(
-    "tr",
-    { role: "row" },
+/** Draw a price, in the row that it had: its button stays, whoever is just pressing it. */
+function drawRow(state, price, before) {
+  const text = JSON.stringify(price);
+  const row = before ?? makeRow(state, price.id);
+  if (row.shown === text) return row;
+  const act = row.lastElementChild;
+  while (row.firstElementChild !== act) row.firstElementChild.remove();
+  act.before(...drawCells(state, price));
+  row.shown = text;
+  return row;
+}
+
+function makeRow(state, id) {
+  const button = make("button", { type: "button", "data-verify": id }, "Verify");
+  button.addEventListener("click", () => verifyOne(state, id));
+  const cell = makeCell(COLUMNS.at(-1), button, { class: "act" });
+  return make("tr", { role: "row", "data-key": id }, cell);
+}
+
+function drawCells(state, price) {
+  const [round, amount, signatures, at, id] = COLUMNS;
+  return [
     makeCell(
       round,
       make("time", { datetime: price.time }, formatTime(Date.parse(price.time), getNow(state))),
@@ -97,22 +111,48 @@ function drawRow(state, price) {
     }),
     makeCell(at, make("span", { class: `state ${price.state}` }, price.state)),
     makeCell(id, make("code", { title: price.id }, shorten(price.id))),
-    makeCell(proof, button, { class: "act" }),
-  );
+  ];
 }
 
 /** Verify one and say all about it; once more closes what was said. */
-export async function verifyOne(state, price) {
-  const open = state.verdicts.get(price.id)?.open === true;
-  state.verdicts.set(price.id, { ...(await judge(price)), open: !open });
-  state.redraw();
+export function verifyOne(state, id) {
+  const open = state.verdicts.get(id)?.open === true;
+  return verify(state, id, () => !open);
 }
 
 /** Verify one and leave its row closed, unless it fails. */
-export async function verifyQuietly(state, price) {
-  const verdict = await judge(price);
-  state.verdicts.set(price.id, { ...verdict, open: !verdict.proven });
+export function verifyQuietly(state, id) {
+  return verify(state, id, (verdict) => !verdict.proven);
+}
+
+/** Verify again what has changed since: what is proven stays so when it is stored. */
+export function verifyChanged(state, count) {
+  for (const price of state.prices.slice(0, count)) {
+    const verdict = state.verdicts.get(price.id);
+    if (verdict && !verdict.isOld && getVerdict(state, price) === null) {
+      verdict.isOld = true; // it is under way
+      verify(state, price.id, (now) => verdict.open || !now.proven);
+    }
+  }
+}
+
+async function verify(state, id, isOpen) {
+  const verdict = await judgeShown(state, id);
+  if (verdict === null) return;
+  state.verdicts.set(id, { ...verdict, open: isOpen(verdict) });
   state.redraw();
+}
+
+/** Judge a price as it is shown: anew if it has changed meanwhile; null once it is gone. */
+async function judgeShown(state, id) {
+  for (;;) {
+    const shown = state.prices.find((one) => one.id === id);
+    if (shown === undefined) return null;
+    const of = JSON.stringify(shown);
+    const verdict = await judge(shown);
+    if (JSON.stringify(state.prices.find((one) => one.id === id)) === of)
+      return { id, ...verdict, of };
+  }
 }
 
 async function judge(price) {
@@ -150,7 +190,11 @@ export async function verifyAll(state, count) {
   const failed = [];
   let signatures = 0;
   for (const [at, price] of shown.entries()) {
-    const verdict = await judge(price);
+    const verdict = await judgeShown(state, price.id);
+    if (verdict === null) {
+      summarize("", null); // another pair is shown by now
+      return;
+    }
     // Changed meanwhile: half of the verdicts would be by another trust than the sum says.
     if (find("trusted").value !== text) return;
     if (verdict.reason === NOT_CHECKED) {

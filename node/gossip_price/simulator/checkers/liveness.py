@@ -1,8 +1,9 @@
 """5. With a quorum of honest connected nodes, good sources and a database, every round is stored.
 
 Within a stated bound. Excepted, and counted, is a round whose honest votes split between reports.
-Only rounds are judged in which nothing went wrong at a quorum of honest members: without healing
-the protocol promises nothing where messages are lost. `disturbed` says where that was.
+Only rounds are judged in which nothing went wrong at a quorum of honest members: where messages
+are lost, healing brings what is missing, but no bound holds whatever is lost. `disturbed` says
+where that was; tests/sim/test_healing.py counts what healing brings.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from gossip_price.simulator.checkers.checker import Violation
 from gossip_price.simulator.mutants import MUTANTS
 from gossip_price.simulator.plan import Plan
 from gossip_price.simulator.run import Outcome, run_plan
+from gossip_price.simulator.scheme import CHEAP, REAL
 
 
 def test_seeds_are_spread_over_processes_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,7 +26,10 @@ def test_seeds_are_spread_over_processes_and_counted(capsys: pytest.CaptureFixtu
 def test_who_failed_is_told_with_all_that_shows_it_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    schemes = []
+
     def fail(plan: Plan, **given: Any) -> Outcome:
+        schemes.append(given.get("scheme", REAL))
         violation = Violation("votes", plan.begin_ms, 0, "signed twice")
         return run_plan(plan, **given)._replace(violations=(violation,))
 
@@ -34,7 +38,10 @@ def test_who_failed_is_told_with_all_that_shows_it_again(
     again = " ".join([*given, "--faults", "kill,slow"])
     assert run(["simulate", "--seeds", "1", "--jobs", "1", *again.split()]) == 1
     assert f"gossip-price simulate --seed 0 {again}   (votes)" in capsys.readouterr().out
+    schemes.clear()
     assert run(["simulate", "--seed", "0", *again.split(), "--cheap"]) == 1
+    # What was seen with cheap signatures is looked for with them.
+    assert set(schemes) == {CHEAP}
     said = capsys.readouterr().out
     assert f'one line in tests/sim/seeds.py: "--seed 0 {again} --cheap": "…",' in said
 

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context
 from typing import Final
 
@@ -25,7 +26,8 @@ from gossip_price.simulator.mutants import MUTANTS, catch
 from gossip_price.simulator.plan import Options, Plan, make_plan
 from gossip_price.simulator.run import Outcome, run_plan
 from gossip_price.simulator.scheme import CHEAP, REAL, Scheme
-from gossip_price.simulator.timeline import Timeline, render_plan, render_violation, shrink
+from gossip_price.simulator.shrinking import shrink
+from gossip_price.simulator.timeline import Timeline, render_plan, render_violation
 
 HELD: Final = 0
 BROKEN: Final = 1
@@ -148,7 +150,7 @@ def _run_one(console: Console, options: argparse.Namespace, fixed: Options) -> i
     if not outcome.violations:
         console.print("everything held", style="green")
         return HELD
-    _tell_failure(console, outcome, _render_options(options, options.seed))
+    _tell_failure(console, outcome, _render_options(options, options.seed), scheme)
     return BROKEN
 
 
@@ -156,15 +158,16 @@ def _get_scheme(options: argparse.Namespace) -> Scheme:
     return CHEAP if options.cheap else REAL
 
 
-def _tell_failure(console: Console, outcome: Outcome, given: str) -> None:
+def _tell_failure(console: Console, outcome: Outcome, given: str, scheme: Scheme) -> None:
     """Print a failing seed: what broke, the least that breaks it, and a timeline per node."""
     first = outcome.violations[0]
     for violation in outcome.violations:
         console.print(render_violation(violation), style="red", highlight=False, markup=False)
-    smaller = shrink(outcome.plan, first.checker, run_plan)
+    run_alike = partial(run_plan, scheme=scheme, hashed=False)
+    smaller = shrink(outcome.plan, first.checker, run_alike)
     about = (first.pair, first.round) if first.pair else None
     timeline = Timeline(about)
-    again = run_plan(smaller, watchers=(timeline,))
+    again = run_alike(smaller, watchers=(timeline,))
     shown = next((v for v in again.violations if v.checker == first.checker), first)
     console.print("\nthe least that still breaks it:", style="bold")
     console.print(render_plan(smaller), highlight=False, markup=False)

@@ -1,21 +1,17 @@
-"""A history that a person can read: a timeline per node, the fewest faults that still show it."""
+"""A history that a person can read: the plan, what a checker said, and a timeline per node."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from gossip_price.simulator.checkers import Violation
 from gossip_price.simulator.facts import Claim, Law, Moment, Row, Told, Watcher
 from gossip_price.simulator.plan import START_MS, Plan
-from gossip_price.simulator.run import Outcome
 
 #: Lines of one node that are worth reading: the last ones before the violation.
 _LINES_MAX: Final = 30
 #: What is told in every round and explains nothing.
 _DULL: Final = ("published", "ignored")
-
-Run = Callable[[Plan], Outcome]
 
 
 class Timeline(Watcher):
@@ -117,7 +113,10 @@ def render_plan(plan: Plan) -> str:
             f" protocol {change.protocol}{''.join(f', {one}' for one in terms)}"
         )
     lines += [f"  node {index} knows protocol 1 only" for index in plan.dated]
-    lines += [f"  node {liar.node} lies: {', '.join(liar.habits)}" for liar in plan.liars]
+    lines += [
+        f"  node {liar.node} lies: {', '.join(liar.habits) or 'signs what it proposes alone'}"
+        for liar in plan.liars
+    ]
     for fault in plan.faults:
         where = f" node {fault.node}" if fault.node >= 0 else ""
         group = f" nodes {', '.join(map(str, fault.group))}" if fault.group else ""
@@ -132,30 +131,6 @@ def render_violation(violation: Violation) -> str:
     where = f"node {violation.node}: " if violation.node >= 0 else ""
     about = f" [{violation.pair} round {violation.round}]" if violation.pair else ""
     return f"{_clock(violation.true_ms)}  {violation.checker}: {where}{violation.text}{about}"
-
-
-def shrink(plan: Plan, checker: str, run: Run) -> Plan:
-    """Leave out faults, liars' habits and liars for as long as the checker still says no."""
-
-    def still_fails(smaller: Plan) -> bool:
-        return any(found.checker == checker for found in run(smaller).violations)
-
-    for fault in plan.faults:
-        smaller = plan._replace(faults=tuple(f for f in plan.faults if f is not fault))
-        if still_fails(smaller):
-            plan = smaller
-    for liar in plan.liars:
-        for habit in liar.habits:
-            liars = tuple(
-                one if one.node != liar.node else one._replace(
-                    habits=tuple(h for h in one.habits if h != habit)
-                )
-                for one in plan.liars
-            )  # fmt: skip
-            smaller = plan._replace(liars=liars)
-            if still_fails(smaller):
-                plan = smaller
-    return plan
 
 
 def _name(id_: bytes) -> str:

@@ -7,6 +7,7 @@ from gossip_price.core.limits import (
     POISON_RETRY_MS,
     RECEIPT_TRUST_MS,
     ROLL_CALL_MS,
+    WRITER_STEP_MS,
 )
 from gossip_price.core.types import Now, StoredRow
 from gossip_price.core.writing import Writing
@@ -22,7 +23,7 @@ def at(mono_ms: int) -> Now:
 
 
 def make_writing(*others: bytes, up: bool = True) -> Writing:
-    writing = Writing(ME, lambda store, mono_ms: [ME, *others])
+    writing = Writing(ME, lambda store, mono_ms: [ME, *others], lambda mono_ms: (ME, *others))
     if up:
         writing.process_up(STORE, at(0))
         writing.take_batch(at(ROLL_CALL_MS))
@@ -56,6 +57,23 @@ def test_after_an_outage_nobody_writes_before_the_roll_call() -> None:
     assert writing.get_deadline_ms() == 1_000 + ROLL_CALL_MS
     assert writing.take_batch(at(1_000 + ROLL_CALL_MS - 1)) == ()
     assert len(writing.take_batch(at(1_000 + ROLL_CALL_MS))) == len(ROWS)
+
+
+def test_who_was_removed_and_hears_nobody_writes_after_all_members() -> None:
+    roster = tuple(bytes([index]) * 20 for index in range(4))
+    delays = set()
+    for number in range(16):
+        removed = bytes([100 + number]) * 20
+        writing = Writing(removed, lambda store, mono_ms: [], lambda mono_ms: roster)
+        writing.process_up(STORE, at(0))
+        writing.add(ROWS[0], at(0))
+        writing.take_batch(at(ROLL_CALL_MS))
+        due_ms = writing.get_deadline_ms()
+        assert due_ms is not None
+        delays.add(due_ms - ROLL_CALL_MS)
+    assert min(delays) >= 4 * WRITER_STEP_MS
+    assert max(delays) <= 8 * WRITER_STEP_MS
+    assert len(delays) > 1  # nor all who were removed at once
 
 
 def test_a_row_that_settles_during_the_roll_call_waits_for_it_too() -> None:

@@ -76,6 +76,10 @@ class Calendar:
         """Return the epoch in force at a monotonic time, by the wall clock as it is now."""
         return self.chain.get_current((mono_ms + self._clock_offset_ms) // 1000)
 
+    def get_roster_then(self, mono_ms: int) -> tuple[bytes, ...]:
+        """Return the addresses of the members of the epoch in force at a monotonic time."""
+        return self.get_current_then(mono_ms).addresses
+
     def knows_rules(self, document: Document) -> bool:
         """Tell whether this epoch's protocol is one that we know; in others nothing is signed."""
         return document.protocol in self._protocols

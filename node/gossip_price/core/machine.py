@@ -106,7 +106,7 @@ class Machine:
             presence=presence,
             now=now,
         )
-        self._writing = Writing(me, self._beating.get_writers)
+        self._writing = Writing(me, self._beating.get_writers, calendar.get_roster_then)
         self._audit = Audit(me, self._writing, reports.is_unsettled, protocols)
         self._merging = Merging(
             calendar=calendar,

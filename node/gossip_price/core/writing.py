@@ -55,12 +55,16 @@ class _Pending:
 class Writing:
     """Settled rows that we have not seen written by ourselves, and the batch under way.
 
-    `me` is our address; `eligible` tells who else may write.
+    `me` is our address; `eligible` tells who else may write, `get_roster` who is a member at a time
+    (monotonic). Who was removed, and may hear nobody any more, writes after all members.
     """
 
-    def __init__(self, me: bytes, eligible: Eligible) -> None:
+    def __init__(
+        self, me: bytes, eligible: Eligible, get_roster: Callable[[int], tuple[bytes, ...]]
+    ) -> None:
         self._me = me
         self._eligible = eligible
+        self._get_roster = get_roster
         self._pending: dict[bytes, _Pending] = {}
         self._heap: list[tuple[int, bytes]] = []
         self._trusted: dict[bytes, None] = {}
@@ -312,8 +316,12 @@ class Writing:
     def _compute_delay_ms(self, slot: int, mono_ms: int) -> int:
         if self.store is None:
             return 0
-        members = frozenset((self._me, *self._eligible(self.store, mono_ms)))
-        return order_writers(self.store, slot, members).index(self._me) * WRITER_STEP_MS
+        roster = self._get_roster(mono_ms)
+        is_member = self._me in roster
+        others = self._eligible(self.store, mono_ms) if is_member else roster
+        order = order_writers(self.store, slot, frozenset((self._me, *others)))
+        rank = order.index(self._me) + (0 if is_member else len(roster))
+        return rank * WRITER_STEP_MS
 
 
 def _get_slot(now: Now) -> int:

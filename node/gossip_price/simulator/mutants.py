@@ -92,6 +92,7 @@ MUTANTS: Final = (
            audits.leave_late_to_first_writer, _looking_at("database", habits=("sign_late",))),
     Mutant("read while a write is under way", "cost", audits.read_while_writing,
            _looking_at("slowbase", habits=("sign_late",))),
+    Mutant("read before each write", "cost", audits.read_before_writing, Options(faults=())),
     Mutant("audit all the time", "cost", audits.audit_all_the_time, _looking_at("tamper")),
     Mutant("write as a herd after an outage", "cost", storing.write_as_a_herd,
            _looking_at("database")),

@@ -12,7 +12,11 @@ from gossip_price.core import audit, judging
 from gossip_price.core import events as ev
 from gossip_price.core.audit import Audit
 from gossip_price.core.judging import Judgement, Standing
+from gossip_price.core.limits import AUDIT_READ_MS
 from gossip_price.core.machine import Machine
+from gossip_price.core.storing import Storing
+from gossip_price.core.types import Now
+from gossip_price.core.writing import Writing
 from gossip_price.simulator.bugs.change import change_all, changed
 from gossip_price.simulator.database import Table
 
@@ -113,3 +117,16 @@ def read_while_writing() -> AbstractContextManager[None]:
 
 def audit_all_the_time() -> AbstractContextManager[None]:
     return changed(Audit, "_find_next_ms", lambda self, what, every_ms, now: now.mono_ms + 5_000)
+
+
+def read_before_writing() -> AbstractContextManager[None]:
+    original = Writing.take_batch
+
+    def write(self: Any, now: Now) -> None:
+        rows = original(self._writing, now)
+        if rows:
+            ids = tuple(row.id for row in rows)
+            self._effects.append(ev.ReadRows(-1, None, ids, AUDIT_READ_MS))
+            self._effects.append(ev.Write(rows))
+
+    return changed(Storing, "write", write)

@@ -21,6 +21,9 @@ _AUDITS = 4
 #: Who writes in turn does so a step after the one before (3 s).
 _HERD_MS = 2_000
 _HERD = 3
+#: So many writes of a node tell whether it reads before it writes; now and then an audit may
+#: fall into the same moment.
+_WRITES = 4
 
 
 class CostChecker(Checker):
@@ -43,6 +46,10 @@ class CostChecker(Checker):
         self._standing: set[bytes] = set()
         #: Ids under which somebody's false row has stood: no INSERT of these changes anything.
         self._squatted: set[bytes] = set()
+        #: By node: when it last read, how often it wrote, and how often just after it had read.
+        self._read_ms: dict[int, int] = {}
+        self._writes: dict[int, int] = {}
+        self._looked: dict[int, int] = {}
         self.statements = 0
         self.rows = 0
 
@@ -71,6 +78,7 @@ class CostChecker(Checker):
     def audited(self, at: Moment, node: int, count: int, *, is_writing: bool) -> None:
         if is_writing:
             self.blame(at, node, "audited while it was writing")
+        self._read_ms[node] = at.true_ms
         hour = at.mono_ms // _HOUR_MS
         done = self._reads[node, hour] = self._reads.get((node, hour), 0) + 1
         # An audit that was under way when the hour began goes on; a page that failed comes again.
@@ -97,6 +105,8 @@ class CostChecker(Checker):
 
     def asked_to_write(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
         self.statements += 1
+        self._writes[node] = self._writes.get(node, 0) + 1
+        self._looked[node] = self._looked.get(node, 0) + (self._read_ms.get(node) == at.true_ms)
         if len({row.id for row in rows}) != len(rows):
             self.blame(at, node, "the same row twice in one statement")
         if self._kinds <= {"database"} and not self.liars:
@@ -130,7 +140,10 @@ class CostChecker(Checker):
         self._standing = set(true)
 
     def close(self, at: Moment) -> None:
-        """While nothing goes wrong one member writes each row, and few batches look again."""
+        """No node reads before it writes; in peace one member writes each row, few look again."""
+        for node, looked in self._looked.items():
+            if self._writes[node] >= _WRITES and looked * 2 > self._writes[node]:
+                self.blame(at, node, f"read just before {looked} of {self._writes[node]} writes")
         if not self._is_quiet or self.liars or self._began_ms is None:
             return
         hours = (at.true_ms - self._began_ms) // _TRUST_MS + 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from gossip_price.simulator.checkers.checker import Checker, Setting
+from gossip_price.simulator.checkers.evidence import Heard
 from gossip_price.simulator.facts import Claim, Law, Moment, Row
 
 #: Ids remembered for each node; older ones have settled long ago.
@@ -50,8 +51,10 @@ class SettlingChecker(Checker):
 
     def heard(self, at: Moment, node: int, author: str, data: bytes) -> None:
         for heard in self.evidence.read(data):
-            self._learn(at, node, heard.id, heard.signers)
             law = self.law_by_epoch.get(heard.claim.epoch)
+            if law is not None and _is_stale(at, heard, law):
+                continue  # nobody takes in the latecomer of a message like that
+            self._learn(at, node, heard.id, heard.signers)
             if law is not None:
                 self._law_by_id[heard.id] = law
                 if len(self._law_by_id) > _REMEMBERED:
@@ -102,6 +105,12 @@ class SettlingChecker(Checker):
             if at.mono_ms < settled_ms:
                 early_ms = settled_ms - at.mono_ms
                 self.blame(at, node, f"put {id_.hex()[:8]} in its place {early_ms} ms too early")
+
+
+def _is_stale(at: Moment, heard: Heard, law: Law) -> bool:
+    """Tell whether a report is too old to be signed, and comes without a proof."""
+    over_s = heard.claim.round + law.interval + law.skew
+    return at.wall_ms >= over_s * 1000 and len(heard.signers) < law.quorum
 
 
 def _compute_settled_ms(times: list[int], law: Law) -> int:

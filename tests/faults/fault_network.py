@@ -237,7 +237,7 @@ class FaultNetwork:
         # Not raised here: the checkers say which, and at whom.
 
     def finish(self) -> Verdict:
-        """End all nodes, and let all checkers look at what is left."""
+        """End all nodes, and let the checkers look at what is left."""
         self.disturbances.append(Disturbance(self.now_ms(), _FOREVER_MS, "the end"))
         self.end_nodes()
         return judge(self.get_history())

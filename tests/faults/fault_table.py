@@ -20,6 +20,7 @@ class Line(NamedTuple):
     fault: str
     injected: str
     held: str
+    checkers: str = ""
 
 
 LINES: list[Line] = []
@@ -32,8 +33,10 @@ def report(fault: str, injected: str, verdict: Verdict) -> None:
     line = Line(
         fault,
         injected,
-        f"all checkers: {verdict.rows} rows, {verdict.signed} votes, {verdict.messages}"
-        f" messages, {verdict.statements} statements, {verdict.lives} lives",
+        f"{verdict.rows} rows, {verdict.signed} votes, {verdict.messages} messages,"
+        f" {verdict.statements} statements, {verdict.lives} lives;"
+        f" {verdict.liveness.promised} of {verdict.liveness.rounds} rounds promised",
+        ", ".join(verdict.checkers),
     )
     path = os.environ.get(LINES_FILE)
     if path is None:
@@ -52,8 +55,8 @@ def read_lines(path: Path) -> list[Line]:
 
 def format_table(lines: Sequence[Line]) -> str:
     """Return the table as text."""
-    rows = (Line("fault", "injected", "what held"), *lines)
+    rows = (Line("fault", "injected", "what was judged, and held"), *lines)
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    return "\n".join(
-        f"{row.fault:<{widths[0]}}  {row.injected:<{widths[1]}}  {row.held}" for row in rows
-    )
+    table = [f"{row.fault:<{widths[0]}}  {row.injected:<{widths[1]}}  {row.held}" for row in rows]
+    judges = sorted({line.checkers for line in lines})
+    return "\n".join((*table, *(f"judged by {names}" for names in judges)))

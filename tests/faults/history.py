@@ -76,6 +76,7 @@ class Verdict(NamedTuple):
     """What the checkers say, and what they looked at."""
 
     violations: list[Violation]
+    checkers: list[str]
     liveness: Counts
     rows: int
     signed: int
@@ -125,6 +126,7 @@ def judge(history: History) -> Verdict:
     violations = [violation for each in (*checkers, *real) for violation in each.violations]
     return Verdict(
         sorted(violations, key=lambda violation: violation.true_ms),
+        [each.name for each in (*checkers, *real)],
         liveness,
         len(history.rows),
         sum(len(content.votes) for content in contents.values()),

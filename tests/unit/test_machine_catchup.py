@@ -52,6 +52,15 @@ def get_newest_roots(node: Node) -> bytes:
     return beats[-1].roots
 
 
+def run_until_true(world: World, since_ms: int, is_so: Callable[[], bool]) -> tuple[int, int]:
+    """Run on from `since_ms`; return beginning and end of the tenth of a second that made it so."""
+    for ms in range(since_ms, since_ms + 600_000, 100):
+        world.run_until_ms(ms + 100)
+        if is_so():
+            return ms, ms + 100
+    raise AssertionError("not within ten minutes")
+
+
 def count_questions(node: Node) -> tuple[int, int]:
     """Return how many nodes of trees and how many ids a node has asked for."""
     questions = [decode_question(data) for _, data in node.asked]
@@ -205,8 +214,17 @@ def test_catching_up_reads_no_database_and_writes_only_what_nobody_vouches_for_a
     world = begin_with(network, {0: past, 1: past, 2: past, 3: []})
     old = {network.compute_id(entry.report) for entry in past}
     world.table.rows.update({row.id: row for row in network.rows(144) if row.id in old})
+    node = world.nodes[3]
+    begun_ms, _ = run_until_true(world, NEXT_DAY * 1000, lambda: bool(node.asked))
+    _, ended_ms = run_until_true(world, begun_ms + 100, lambda: old <= get_known(world, 3).keys())
+    reads = [(ms, read) for ms, read in node.audits if isinstance(read, ev.ReadRows)]
+    # Its audit on connecting has read: what follows would have been recorded, too.
+    assert [ms for ms, _ in reads if ms < begun_ms]
+    assert not [ms for ms, _ in reads if begun_ms <= ms <= ended_ms]
     world.run_until(NEXT_DAY + 600)
-    assert not world.nodes[3].get_notes(NoteKind.STORED)
+    named = {id_ for _, read in node.audits if isinstance(read, ev.ReadRows) for id_ in read.ids}
+    assert not named & old
+    assert not node.get_notes(NoteKind.STORED)
     # A later life of it, too, only looks after what others have stored.
     stored = world.nodes[3].journal.stored
     assert [stored[id_].confirmed for id_ in old] == [False] * 144

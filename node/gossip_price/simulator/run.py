@@ -48,7 +48,7 @@ _CALM_MAX_MS: Final = 3_600_000 + 600_000
 #: Looked for this often, and ever more seldom: after a tenth of what was waited already.
 _LOOK_MS: Final = 5_000
 _LOOK_PART: Final = 10
-#: Nodes are looked into this often: at every round of a short day, hourly in a long one.
+#: Nodes are looked into this often, and when the faults are over.
 _INSPECT_MS: Final = 3_600_000
 
 

@@ -278,18 +278,28 @@ async def test_whatever_is_tampered_with_is_not_proven(node: FakeNode, open_page
     await expect(page.locator("[data-verify][data-good=true]")).to_have_count(0)
 
 
+def settle_newest(node: FakeNode) -> Callable[[], None]:
+    """Let the newest price be settled and no more; return what stores it."""
+    stored = node.prices[0]
+    node.prices[0] = stored | {"state": "settled", "storedAt": None}
+
+    def store() -> None:
+        node.prices[0] = stored
+        node.emit("stored", {"pair": node.pair, "round": stored["report"]["round"]})
+
+    return store
+
+
 async def test_who_presses_while_a_price_is_stored_presses_its_button(
     node: FakeNode, open_page: OpenPage
 ) -> None:
-    stored = node.prices[0]
-    node.prices[0] = stored | {"state": "settled", "storedAt": None}
+    store = settle_newest(node)
     page = await open_page(node.url)
-    row = page.locator(f"tr[data-key='{stored['id']}']")
+    row = page.locator(f"tr[data-key='{node.prices[0]['id']}']")
     await expect(row).to_contain_text("settled")
     await row.locator("button").hover()
     await page.mouse.down()
-    node.prices[0] = stored
-    node.emit("stored", {"pair": node.pair, "round": stored["report"]["round"]})
+    store()
     await expect(row).to_contain_text("stored")
     await page.mouse.up()
     await expect(row.locator("button")).to_have_text("Proven")
@@ -298,14 +308,12 @@ async def test_who_presses_while_a_price_is_stored_presses_its_button(
 async def test_what_is_proven_stays_so_when_it_is_stored(
     node: FakeNode, open_page: OpenPage
 ) -> None:
-    stored = node.prices[0]
-    node.prices[0] = stored | {"state": "settled", "storedAt": None}
+    store = settle_newest(node)
     page = await open_page(node.url)
-    row = page.locator(f"tr[data-key='{stored['id']}']")
+    row = page.locator(f"tr[data-key='{node.prices[0]['id']}']")
     await row.locator("button").click()
     await expect(row.locator("button")).to_have_text("Proven")
-    node.prices[0] = stored
-    node.emit("stored", {"pair": node.pair, "round": stored["report"]["round"]})
+    store()
     await expect(row).to_contain_text("stored")
     await expect(row.locator("button")).to_have_text("Proven")
     await expect_text(page, ".proof", "Proven in your browser")

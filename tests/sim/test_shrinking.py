@@ -68,7 +68,7 @@ def test_only_what_the_checker_needs_is_left(
     breaks: Callable[[Plan], bool], least: dict[str, object]
 ) -> None:
     nothing = BAD_DAY._replace(rounds=1, changes=(), dated=(), liars=(), faults=())
-    assert shrink(BAD_DAY, "votes", fail_if(breaks)) == nothing._replace(**least)  # type: ignore[arg-type]
+    assert shrink(BAD_DAY, "votes", fail_if(breaks)) == nothing._replace(**least)  # type: ignore[arg-type]  # any of its fields
 
 
 def test_a_shorter_day_ends_what_goes_wrong_with_its_last_round() -> None:

@@ -78,16 +78,35 @@ def test_who_hears_of_some_kinds_asks_for_no_others(watcher: type[Watcher]) -> N
     assert watcher.hears_of == spelled
 
 
-@pytest.mark.parametrize("is_refused", [True, False])
-def test_three_that_write_a_row_at_once_are_a_herd_but_where_the_database_refuses_rows(
-    *, is_refused: bool
-) -> None:
-    """Who was refused halves its batch, and the next in turn has its own turn meanwhile."""
-    evidence = Evidence(bytes(32), CHEAP.recover)
-    checker = CostChecker(Setting(evidence, (), frozenset(), (), ()))
-    row = Row(bytes(32), Claim(bytes(32), "ETH-USD", 0, 1, 8, 0, bytes(20)), ())
-    if is_refused:
-        checker.poisoned(Moment(0, 0, 0), (b"another".ljust(32),))
-    for node in range(3):
-        checker.asked_to_write(Moment(1_000 + node, 0, 0), node, (row,))
-    assert bool(checker.violations) is not is_refused
+ROW = Row(bytes(32), Claim(bytes(32), "ETH-USD", 0, 1, 8, 0, bytes(20)), ())
+
+
+@pytest.fixture
+def cost() -> CostChecker:
+    return CostChecker(Setting(Evidence(bytes(32), CHEAP.recover), (), frozenset(), (), ()))
+
+
+def write_at(checker: CostChecker, *times_ms: int) -> bool:
+    """Let members write the same row, one after the other; tell whether they are a herd."""
+    for node, true_ms in enumerate(times_ms):
+        checker.asked_to_write(Moment(true_ms, true_ms, true_ms), node, (ROW,))
+    return bool(checker.violations)
+
+
+def test_three_that_write_a_row_at_once_are_a_herd(cost: CostChecker) -> None:
+    assert write_at(cost, 1_000, 1_001, 1_002)
+
+
+def test_who_was_refused_halves_its_batch_while_the_next_in_turn_writes(cost: CostChecker) -> None:
+    cost.poisoned(Moment(0, 0, 0), (b"another".ljust(32),))
+    assert not write_at(cost, 1_000, 1_001, 1_002)
+
+
+def test_whom_a_slow_database_kept_busy_may_write_what_is_overdue(cost: CostChecker) -> None:
+    assert not write_at(cost, 1_000, 4_000, 4_001, 4_002)
+
+
+def test_after_an_outage_they_are_a_herd_whatever_was_tried_before(cost: CostChecker) -> None:
+    assert not write_at(cost, 1_000)
+    cost.connected(Moment(3_500, 3_500, 3_500), 0)
+    assert write_at(cost, 4_000, 4_001, 4_002)

@@ -41,8 +41,9 @@ class CostChecker(Checker):
         #: By node and hour: reconnects and statements of the audit.
         self._connects: dict[tuple[int, int], int] = {}
         self._reads: dict[tuple[int, int], int] = {}
-        #: Who lately sent which row to the database, and when.
+        #: Who lately sent which row to the database, and when; when one last reached it anew.
         self._attempts: dict[bytes, dict[int, int]] = {}
+        self._connected_ms = 0
         self._standing: set[bytes] = set()
         #: Ids under which somebody's false row has stood: no INSERT of these changes anything.
         self._squatted: set[bytes] = set()
@@ -73,6 +74,7 @@ class CostChecker(Checker):
         self._kinds.add("poison")
 
     def connected(self, at: Moment, node: int) -> None:
+        self._connected_ms = at.true_ms
         key = (node, at.mono_ms // _HOUR_MS)
         self._connects[key] = self._connects.get(key, 0) + 1
 
@@ -120,7 +122,10 @@ class CostChecker(Checker):
             if row.id in self._standing or row.id in self._squatted:
                 continue
             attempts = self._attempts.setdefault(row.id, {})
+            first_ms = min(attempts.values(), default=at.true_ms)
             attempts[node] = at.true_ms
+            if self._connected_ms < first_ms <= at.true_ms - _HERD_MS:
+                continue  # a slow database keeps the next in turn busy with the row before
             lately = [other for other, ms in attempts.items() if at.true_ms - ms < _HERD_MS]
             if len(lately) >= _HERD:
                 self.blame(at, node, f"{len(lately)} members write {row.id.hex()[:8]} at once")

@@ -111,6 +111,8 @@ MUTANTS: Final = (
            _looking_at("kill")),
     Mutant("settle a second after it is due", "settling", storing.settle_a_second_late),
     Mutant("forget when the next one settles", "settling", storing.forget_when_it_settles),
+    Mutant("settle one of many", "settling", storing.settle_one_of_many,
+           _looking_at("stop", mode=Mode.EVERY_NODE)),
     Mutant("drop the union", "liveness", storing.drop_union),
     Mutant("never forget rounds", "bounds", storing.never_forget_rounds),
     Mutant("never drop what is not proven", "bounds", storing.never_drop_unproven),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from contextlib import AbstractContextManager
+from heapq import heappop
 from typing import Any
 
 from gossip_price.core import rounds
@@ -85,6 +86,19 @@ def settle_a_second_late() -> AbstractContextManager[None]:
 def forget_when_it_settles() -> AbstractContextManager[None]:
     """What is due waits for something else to happen."""
     return changed(Merging, "get_deadline_ms", lambda self: None)
+
+
+def settle_one_of_many() -> AbstractContextManager[None]:
+    """What is due beside another is forgotten."""
+    original = Merging.settle_next
+
+    def settle_next(self: Any, now: Now) -> Tally | None:
+        tally = original(self, now)
+        while tally is not None and self._settling and self._settling[0][0] <= now.mono_ms:
+            heappop(self._settling)
+        return tally
+
+    return changed(Merging, "settle_next", settle_next)
 
 
 def settle_by_wall_clock() -> AbstractContextManager[None]:

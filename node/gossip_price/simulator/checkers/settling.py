@@ -1,8 +1,8 @@
-"""4. Settled means settled: never before the settle time after the last new signer, nor after the cap.
+"""4. Settled means settled: a silent settle time after the last new signer, or the cap, no later.
 
 By the node's own monotonic clock. What is written too early is told by what reached the writer.
-Too late is what settles later than `settle` after its last new signer, or than `settleCap` after
-the node gave it to its journal as proven, whichever is first (docs/protocol.md, "Proven, settled,
+Each node's settlements are due `settle` after the last new signer, or `settleCap` after the node
+gave the report to its journal as proven, whichever is first (docs/protocol.md, "Proven, settled,
 stored"): that is exact whatever a liar sent beside it, or the node was not ready to take. What a
 node says of new signers counts as far as the wire has brought as many.
 """
@@ -150,11 +150,9 @@ class SettlingChecker(Checker):
             # If an earlier life had proven it already, the disk has lost that.
             one.proven_ms, one.is_known = at.mono_ms, False
             self._put_off(at, node, one)
-        elif told.signers > one.signers:
-            # As many the wire must have brought.
-            if len(self._first_ms[node].get(told.id, ())) >= told.signers:
-                one.signers = told.signers
-                self._put_off(at, node, one)
+        elif one.signers < told.signers <= len(self._first_ms[node].get(told.id, ())):
+            one.signers = told.signers
+            self._put_off(at, node, one)
 
     def _find(self, node: int, id_: bytes, signers: int) -> _Awaited | None:
         """Return what the node is to settle; None if it has, or has not proven it.

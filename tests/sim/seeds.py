@@ -44,7 +44,7 @@ FIRST_SEED_OF_MUTANT: Final[dict[str, int]] = {
     "keep what is proven in memory only": 2,
     "never audit": 3,
     "leave late signatures to the first writer alone": 1,
-    "read while a write is under way": 9,
+    "read while a write is under way": 29,
     "write as a herd after an outage": 6,
     "let a poison row hold its batch up": 11,
     "settle by the wall clock": 6,

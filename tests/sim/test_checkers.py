@@ -10,11 +10,13 @@ import pytest
 from gossip_price import core
 from gossip_price.core.events import NoteKind
 from gossip_price.simulator.changes import Announcer
-from gossip_price.simulator.checkers import Checker
+from gossip_price.simulator.checkers import Checker, Evidence, Setting
 from gossip_price.simulator.checkers.bounds import Attributes, measure
-from gossip_price.simulator.facts import Moment, Watcher
+from gossip_price.simulator.checkers.cost import CostChecker
+from gossip_price.simulator.facts import Claim, Moment, Row, Watcher
 from gossip_price.simulator.plan import Options, make_plan
 from gossip_price.simulator.run import run_plan
+from gossip_price.simulator.scheme import CHEAP
 
 KINDS = frozenset(kind.value for kind in NoteKind)
 WATCHERS: tuple[type[Watcher], ...] = (Announcer, *Checker.__subclasses__())
@@ -74,3 +76,18 @@ def test_a_machine_is_measured_by_what_the_first_one_holds() -> None:
 def test_who_hears_of_some_kinds_asks_for_no_others(watcher: type[Watcher]) -> None:
     spelled = KINDS.intersection(watcher.told.__code__.co_consts)
     assert watcher.hears_of == spelled
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_three_that_write_a_row_at_once_are_a_herd_but_where_the_database_refuses_rows(
+    *, is_refused: bool
+) -> None:
+    """Who was refused halves its batch, and the next in turn has its own turn meanwhile."""
+    evidence = Evidence(bytes(32), CHEAP.recover)
+    checker = CostChecker(Setting(evidence, (), frozenset(), (), ()))
+    row = Row(bytes(32), Claim(bytes(32), "ETH-USD", 0, 1, 8, 0, bytes(20)), ())
+    if is_refused:
+        checker.poisoned(Moment(0, 0, 0), (b"another".ljust(32),))
+    for node in range(3):
+        checker.asked_to_write(Moment(1_000 + node, 0, 0), node, (row,))
+    assert bool(checker.violations) is not is_refused

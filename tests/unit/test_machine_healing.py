@@ -298,6 +298,67 @@ def test_a_node_that_leaves_still_answers_and_asks_nobody() -> None:
     assert any(isinstance(effect, ev.Answer) and effect.data for effect in answers)
 
 
+# --- how often the heartbeats come that healing goes by ----------------------------------------
+
+
+def count_beats(world: World, begin_s: float, end_s: float) -> list[int]:
+    """Return how many heartbeats each member that lives has sent from then to then."""
+    counts = []
+    world.run_until(begin_s)
+    before = [len(node.published) for node in world.nodes]
+    world.run_until(end_s)
+    for node, first in zip(world.nodes, before, strict=True):
+        if node.alive:
+            counts.append(sum(len(decode(data).heartbeats) for data in node.published[first:]))
+    return counts
+
+
+def test_once_all_have_signed_one_more_heartbeat_says_so_and_then_they_are_seldom() -> None:
+    world = World(make_network(4, interval=600))
+    assert count_beats(world, START + 601, START + 611) == [1] * 4
+    assert sum(count_beats(world, START + 611, START + 631)) <= 4
+
+
+def test_while_a_signature_may_still_come_they_are_often() -> None:
+    network = make_network(4, interval=600)
+    last = get_ranked(network, 0)[3]
+    world = World(network, alive=[index for index in range(4) if index != last])
+    assert min(count_beats(world, START + 611, START + 631)) >= 4
+
+
+def count_signers(node: Node) -> int:
+    """Return how many signers of one report this life of the node has seen, at most."""
+    return max((note.count for note in node.get_notes(NoteKind.COSIGNED)), default=0)
+
+
+@pytest.mark.parametrize("loses_all", [False, True])
+def test_who_comes_back_after_all_others_have_signed_has_all_before_it_settles(
+    *, loses_all: bool
+) -> None:
+    """Their heartbeats have become seldom: its own shows what it lacks, and they answer."""
+    network = make_network(4, interval=600)
+    last = get_ranked(network, 0)[3]
+    world = World(network)
+    cut = True
+
+    def drops(sender: int, receiver: int, data: bytes) -> bool:
+        # It has heard the proposal and signed it; nothing but that has reached it.
+        entries = decode(data).entries
+        is_proposal = bool(entries) and len(entries[0].signatures) == 1
+        return cut and receiver == last and not is_proposal
+
+    world.drops = drops
+    world.run_until(START + 14)
+    assert [count_signers(node) for node in world.nodes if node.index != last] == [4] * 3
+    assert count_signers(world.nodes[last]) == 2
+    cut = False
+    if loses_all:
+        world.kill(last)
+        world.restart(last)
+    world.run_until(START + 28)
+    assert count_signers(world.nodes[last]) == 4
+
+
 # --- liars ----------------------------------------------------------------------------------
 
 

@@ -99,7 +99,7 @@ def test_while_a_member_goes_and_comes_back_nobody_else_looks_deaf() -> None:
 def test_one_that_hears_less_than_the_others_is_deaf_and_nobody_is_isolated() -> None:
     world = World(make_network(4))
     world.drops = lambda sender, receiver, data: (sender, receiver) == (1, 3)
-    world.run_until(START + 60)
+    world.run_until(START + 120)
     for index in range(4):
         assert find_deaf(describe(world, index)) == {name(world, 3)[0]: name(world, 1)}
         assert find_isolated(describe(world, index)) == []

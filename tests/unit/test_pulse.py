@@ -19,16 +19,16 @@ def list_beats(
 ) -> list[tuple[int, bool]]:
     """Return an hour's heartbeats, and which others would not have sent as well.
 
-    A price begins `every_ms` and has settled `settles_ms` later.
+    A price begins `every_ms` and has settled, or all have signed it, `settles_ms` later.
     """
     pulse = Pulse(0)
     beats: list[tuple[int, bool]] = []
     for now_ms in range(0, HOUR_MS, STEP_MS):
         if now_ms % every_ms == 0:
             pulse.process_price(me, len(beats), members, now_ms)
-        is_settled = now_ms % every_ms >= settles_ms
-        if now_ms >= pulse.get_deadline_ms(is_settled=is_settled):
-            beats.append((now_ms, pulse.is_quiet(is_settled=is_settled)))
+        is_all_signed = now_ms % every_ms >= settles_ms
+        if now_ms >= pulse.get_deadline_ms(is_all_signed=is_all_signed):
+            beats.append((now_ms, pulse.is_quiet(is_all_signed=is_all_signed)))
             pulse.process_beat(members, now_ms)
     return beats
 
@@ -64,8 +64,32 @@ def test_news_is_told_at_once_and_again_soon() -> None:
     pulse = Pulse(0)
     pulse.process_beat(4, HEARTBEAT_LOUD_MS)
     now_ms = HEARTBEAT_LOUD_MS + HEARTBEAT_MS + 1
-    assert pulse.get_deadline_ms(is_settled=True) > now_ms
+    assert pulse.get_deadline_ms(is_all_signed=True) > now_ms
     pulse.hurry(now_ms)
-    assert pulse.get_deadline_ms(is_settled=True) == now_ms
+    assert pulse.get_deadline_ms(is_all_signed=True) == now_ms
     pulse.process_beat(4, now_ms)
-    assert pulse.get_deadline_ms(is_settled=True) == now_ms + HEARTBEAT_MS
+    assert pulse.get_deadline_ms(is_all_signed=True) == now_ms + HEARTBEAT_MS
+
+
+def test_who_lacks_what_all_have_signed_is_told_within_an_interval_and_once() -> None:
+    """Others need not do so: nobody is late for it."""
+    pulse = Pulse(0)
+    pulse.process_beat(4, HEARTBEAT_LOUD_MS)
+    now_ms = HEARTBEAT_LOUD_MS + HEARTBEAT_MS + 1
+    pulse.process_lack(b"member", 1, 4, now_ms)
+    due_ms = pulse.get_deadline_ms(is_all_signed=True)
+    assert now_ms < due_ms <= now_ms + HEARTBEAT_MS
+    assert pulse.is_quiet(is_all_signed=True)
+    pulse.process_beat(4, due_ms)
+    assert pulse.get_deadline_ms(is_all_signed=True) == due_ms + compute_quiet_interval_ms(4)
+
+
+def test_whoever_else_lacks_it_does_not_put_that_heartbeat_off() -> None:
+    pulse = Pulse(0)
+    pulse.process_beat(4, HEARTBEAT_LOUD_MS)
+    first_ms = HEARTBEAT_LOUD_MS + HEARTBEAT_MS + 1
+    pulse.process_lack(b"member", 1, 4, first_ms)
+    due_ms = pulse.get_deadline_ms(is_all_signed=True)
+    for now_ms in range(first_ms, due_ms, STEP_MS):
+        pulse.process_lack(b"member", 1, 4, now_ms)
+        assert pulse.get_deadline_ms(is_all_signed=True) == due_ms

@@ -243,9 +243,9 @@ def _run_planned(plan: Plan) -> Outcome:
 
 @contextmanager
 def _collecting_seldom() -> Iterator[None]:
-    """Look for cycles a hundred times less often: what a world makes by the million has none."""
+    """Look for cycles ten thousand times less often: what a world makes by the million has none."""
     usual = gc.get_threshold()
-    gc.set_threshold(100 * usual[0], *usual[1:])
+    gc.set_threshold(10_000 * usual[0], *usual[1:])
     try:
         yield
     finally:

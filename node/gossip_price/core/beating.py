@@ -51,24 +51,28 @@ class Beating:
         """We are on the way out: say nothing more."""
         self._is_leaving = True
 
-    def process_price(self, now: Now, *, is_first: bool) -> None:
-        """A price is under way; `is_first`: none was before."""
+    def process_price(self, now: Now) -> None:
+        """A price is under way, and none was before; or all have signed it."""
         self._presence.process_price()
-        if is_first:
-            members = len(self._calendar.get_current(now).members)
-            self._pulse.process_price(self._me, self.sequence, members, now.mono_ms)
+        members = len(self._calendar.get_current(now).members)
+        self._pulse.process_price(self._me, self.sequence, members, now.mono_ms)
 
-    def get_deadline_ms(self, *, is_settled: bool) -> int:
-        """Return when the next one is due; `is_settled`: no price is under way."""
-        return self._pulse.get_deadline_ms(is_settled=is_settled)
+    def process_lack(self, now: Now) -> None:
+        """Somebody lacks what all have signed: name it again."""
+        members = len(self._calendar.get_current(now).members)
+        self._pulse.process_lack(self._me, self.sequence, members, now.mono_ms)
 
-    def begin(self, now: Now, *, is_settled: bool) -> Document | None:
+    def get_deadline_ms(self, *, is_all_signed: bool) -> int:
+        """Return when the next one is due; `is_all_signed`: no report awaits further signers."""
+        return self._pulse.get_deadline_ms(is_all_signed=is_all_signed)
+
+    def begin(self, now: Now, *, is_all_signed: bool) -> Document | None:
         """Beat, if it is time to; return the epoch in which we have something to say, if any."""
-        if now.mono_ms < self._pulse.get_deadline_ms(is_settled=is_settled):
+        if now.mono_ms < self._pulse.get_deadline_ms(is_all_signed=is_all_signed):
             return None
         live = self._calendar.chain.list_live(now.wall_ms // 1000)
         members = len(live[0].members)
-        is_quiet = self._pulse.is_quiet(is_settled=is_settled)
+        is_quiet = self._pulse.is_quiet(is_all_signed=is_all_signed)
         self._presence.process_beat(members, now.mono_ms, is_quiet=is_quiet)
         self._pulse.process_beat(members, now.mono_ms)
         # One that was removed is heard until what it knows has settled: it may know more.

@@ -8,6 +8,7 @@ from gossip_price.core.asking import Asking
 from gossip_price.core.calendar import Calendar
 from gossip_price.core.checks import ACCEPT, Action, Verdict, check_heartbeat, check_receipt
 from gossip_price.core.doorkeeper import Doorkeeper
+from gossip_price.core.merging import Merging
 from gossip_price.core.outbox import Outbox
 from gossip_price.core.presence import Presence
 from gossip_price.core.storing import Storing
@@ -26,6 +27,7 @@ class Listening:
         outbox: Outbox,
         doorkeeper: Doorkeeper,
         asking: Asking,
+        merging: Merging,
         storing: Storing,
         agenda: Agenda,
     ) -> None:
@@ -34,6 +36,7 @@ class Listening:
         self._outbox = outbox
         self._doorkeeper = doorkeeper
         self._asking = asking
+        self._merging = merging
         self._storing = storing
         self._agenda = agenda
 
@@ -62,6 +65,7 @@ class Listening:
             if verdict is ACCEPT and document is not None:
                 if self._presence.process_heartbeat(heartbeat, document, now):
                     self._asking.process_heartbeat(heartbeat, event.author, now)
+                    self._merging.process_heartbeat(heartbeat, now)
             elif not self._doorkeeper.process_verdict(verdict, event.author):
                 return
         for receipt in envelope.receipts:

@@ -176,6 +176,7 @@ class Machine:
             outbox=outbox,
             doorkeeper=doorkeeper,
             asking=self._asking,
+            merging=self._merging,
             storing=self._storing,
             agenda=agenda,
         )
@@ -251,7 +252,7 @@ class Machine:
     def _compute_due_ms(self, now: Now) -> int:
         offset = now.wall_ms - now.mono_ms
         deadlines = [
-            self._beating.get_deadline_ms(is_settled=self._reports.is_all_settled()),
+            self._beating.get_deadline_ms(is_all_signed=self._reports.is_all_signed()),
             self._agenda.round_due_ms - offset,
             self._outbox.deadline_ms,
             self._writing.get_deadline_ms(),
@@ -396,7 +397,7 @@ class Machine:
         return self._writing.is_idle() and self._calendar.may_write(now)
 
     def _beat(self, now: Now) -> None:
-        document = self._beating.begin(now, is_settled=self._reports.is_all_settled())
+        document = self._beating.begin(now, is_all_signed=self._reports.is_all_signed())
         if document is None:
             return
         self._reports.close_rounds(now)

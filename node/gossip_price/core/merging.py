@@ -24,6 +24,7 @@ from gossip_price.core.reports import Reports
 from gossip_price.core.rounds import Round, compute_close_ms
 from gossip_price.core.rows import LateSignature
 from gossip_price.core.types import Now, Signature
+from gossip_price.core.wire import Heartbeat, decode_open
 
 
 class Merging:
@@ -85,7 +86,8 @@ class Merging:
             round_.is_expected = False  # it has its price, if by another epoch
 
     def _await_settling(self, tally: Tally, now: Now) -> None:
-        self._beating.process_price(now, is_first=self._reports.is_all_settled())
+        if self._reports.is_all_signed():
+            self._beating.process_price(now)
         self._reports.await_signers(tally)
 
     # --- merging ------------------------------------------------------------------------------
@@ -97,6 +99,8 @@ class Merging:
             return
         signer, report = tally.document.addresses[member], tally.report
         self._effects.note_tally(NoteKind.COSIGNED, tally, member=signer)
+        if tally.is_complete and not tally.is_settled:
+            self._complete(tally, now)
         if not tally.is_proven:
             return
         self._reports.forest.add(tally.id, report.round, tally.signer_bits)
@@ -118,6 +122,23 @@ class Merging:
         if settles_ms is not None:
             heappush(self._settling, (settles_ms, tally.id))
             self._agenda.expect(settles_ms)
+
+    def _complete(self, tally: Tally, now: Now) -> None:
+        """Everybody has signed: one more heartbeat tells who lacks some, then they are seldom."""
+        self._reports.complete(tally)
+        self._beating.process_price(now)
+        self._agenda.look_again()
+
+    def process_heartbeat(self, heartbeat: Heartbeat, now: Now) -> None:
+        """Name again soon what all have signed and this member lacks."""
+        if not self._reports.is_all_signed():
+            return  # our next heartbeat comes soon anyhow
+        for tally in self._reports.list_unsettled():
+            claimed = decode_open(heartbeat.open).get(tally.id, 0)
+            is_member = heartbeat.member in tally.document.index_by_address
+            if is_member and tally.signer_bits & ~claimed:
+                self._beating.process_lack(now)
+                self._agenda.look_again()
 
     def merge_own(self, tally: Tally, member: int, signature: bytes, now: Now) -> None:
         """Add our own signature, and let all know: an entry is sent on for that alone."""

@@ -1,6 +1,6 @@
 """When our next heartbeat is due: soon while others may need it, seldom in quiet. Pure.
 
-Knows times and how many members there are, not what a heartbeat says (docs/decisions/0006).
+Knows times and how many members there are, not what a heartbeat says (docs/decisions/0006, 0016).
 """
 
 from __future__ import annotations
@@ -16,18 +16,21 @@ class Pulse:
     def __init__(self, mono_ms: int) -> None:
         self._beat_ms = self._quiet_ms = mono_ms + HEARTBEAT_MS // 5
         self._loud_until_ms = mono_ms + HEARTBEAT_LOUD_MS
-        #: A price came since our last: one is due for it, even if it settles before.
+        #: A price came, or all have signed one, since our last: one is due for it, even if it
+        #: settles before.
         self._is_owed = False
 
-    def is_quiet(self, *, is_settled: bool) -> bool:
-        """Tell whether others beat seldom too; `is_settled`: no price is under way."""
-        return is_settled and not self._is_owed
+    def is_quiet(self, *, is_all_signed: bool) -> bool:
+        """Tell whether others beat seldom too; `is_all_signed`: no report awaits signers."""
+        return is_all_signed and not self._is_owed
 
-    def get_deadline_ms(self, *, is_settled: bool) -> int:
+    def get_deadline_ms(self, *, is_all_signed: bool) -> int:
         """Return when the next one is due."""
-        is_loud = self._beat_ms <= self._loud_until_ms
-        quiet = self.is_quiet(is_settled=is_settled) and not is_loud
+        quiet = self.is_quiet(is_all_signed=is_all_signed) and not self._is_loud()
         return self._quiet_ms if quiet else self._beat_ms
+
+    def _is_loud(self) -> bool:
+        return self._beat_ms <= self._loud_until_ms
 
     def process_beat(self, members: int, mono_ms: int) -> None:
         """One is sent now, in a network of so many."""
@@ -41,10 +44,19 @@ class Pulse:
         self._loud_until_ms = mono_ms + HEARTBEAT_LOUD_MS
 
     def process_price(self, me: bytes, sequence: int, members: int, mono_ms: int) -> None:
-        """A price is under way: beat once gossip has had its chance, and not all at one moment."""
-        if self._is_owed:
-            return
-        self._is_owed = True
+        """A price has come, or all have signed it: beat once gossip has had its chance."""
+        if not self._is_owed:
+            self._is_owed = True
+            self._beat_soon(me, sequence, members, mono_ms)
+
+    def process_lack(self, me: bytes, sequence: int, members: int, mono_ms: int) -> None:
+        """Somebody lacks what all have signed: beat for it once, though others may not."""
+        if not self._is_owed and not self._is_loud():
+            self._beat_soon(me, sequence, members, mono_ms)
+            self._loud_until_ms = self._beat_ms
+
+    def _beat_soon(self, me: bytes, sequence: int, members: int, mono_ms: int) -> None:
+        """Beat within an interval, and not all at one moment."""
         interval_ms = compute_heartbeat_interval_ms(members)
         jitter_ms = compute_jitter_ms(me, sequence, interval_ms * 4 // 5)
         self._beat_ms = max(self._beat_ms, mono_ms + interval_ms // 5 + jitter_ms)

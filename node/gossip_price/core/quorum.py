@@ -75,6 +75,11 @@ class Tally:
         """Its proposer has signed: it may be named and passed on to others."""
         return self.document.index_by_address[self.report.proposer] in self.signatures
 
+    @property
+    def is_complete(self) -> bool:
+        """Every member of its epoch has signed: nobody can any more."""
+        return len(self.signatures) == len(self.document.members)
+
     def find_missing(self, bits: int) -> int:
         """Return those of `bits` that are members of the epoch and have not signed here."""
         missing = bits & ~self.signer_bits

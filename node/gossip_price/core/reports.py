@@ -28,8 +28,9 @@ class Reports:
         self._calendar = calendar
         self._tallies: dict[bytes, Tally] = {}
         self._recent: dict[bytes, None] = {}
-        #: Reports that may still need signatures of others: not settled, not given up.
+        #: What is neither settled nor given up; and of it, what not all members have signed.
         self._unsettled: set[bytes] = set()
+        self._incomplete: set[bytes] = set()
         self._closed_slot = 0
         self.forest = Forest()
 
@@ -61,12 +62,12 @@ class Reports:
         tally = self._tallies.get(id_)
         return tally is not None and not tally.is_settled
 
-    def is_all_settled(self) -> bool:
-        """No price is under way: no report awaits further signers."""
-        return not self._unsettled
+    def is_all_signed(self) -> bool:
+        """No report awaits further signers: each is settled, given up, or signed by everybody."""
+        return not self._incomplete
 
     def list_unsettled(self) -> list[Tally]:
-        """Return the reports that await further signers."""
+        """Return the reports that are neither settled nor given up."""
         return [self._tallies[id_] for id_ in self._unsettled if id_ in self._tallies]
 
     def find_missing(self, id_: bytes, bits: int) -> int:
@@ -89,16 +90,24 @@ class Reports:
     def await_signers(self, tally: Tally) -> None:
         """Others may still sign this report."""
         self._unsettled.add(tally.id)
+        if not tally.is_complete:
+            self._incomplete.add(tally.id)
+
+    def complete(self, tally: Tally) -> None:
+        """Everybody has signed the report."""
+        self._incomplete.discard(tally.id)
 
     def settle(self, tally: Tally) -> None:
         """The report may be written as it is now."""
         tally.is_settled = True
         self._unsettled.discard(tally.id)
+        self._incomplete.discard(tally.id)
 
     def drop(self, tally: Tally) -> None:
         """Forget a report that nobody has proven."""
         del self._tallies[tally.id]
         self._unsettled.discard(tally.id)
+        self._incomplete.discard(tally.id)
 
     def finish(self, id_: bytes) -> None:
         """Keep a stored price in memory for late signatures until newer ones push it out."""

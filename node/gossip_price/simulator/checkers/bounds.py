@@ -48,6 +48,7 @@ _LIMITS: Final[dict[str, Callable[[_Size], int]]] = {
     "Speaking._unsigned": lambda size: 4,
     "Merging._settling": lambda size: size.members * _tallies(size),
     "Reports._unsettled": _tallies,
+    "Reports._incomplete": _tallies,
     "Reports._recent": lambda size: _RECENT,
     "Outbox._ids": lambda size: 4 * size.members * size.open_rounds,
     "Outbox._receipts": lambda size: 64,

@@ -68,8 +68,9 @@ class CostChecker(Checker):
         self._kinds.add(kind)
 
     def poisoned(self, at: Moment, ids: tuple[bytes, ...]) -> None:
-        # What is refused is tried by halves, and by others.
+        # What is refused is tried by halves, and meanwhile by others.
         self._is_quiet = False
+        self._kinds.add("poison")
 
     def connected(self, at: Moment, node: int) -> None:
         key = (node, at.mono_ms // _HOUR_MS)

@@ -57,7 +57,7 @@ FIRST_SEED_OF_MUTANT: Final[dict[str, int]] = {
     "sign by rules that one does not know": 11,
     "take high-s signatures": 4,
     "report a sync that was none": 6,
-    "forget the highest round on restart": 852,
+    "forget the highest round on restart": 1348,
     "bind a round by its own mode alone": 1,
     "sign what met a full disk, however late": 11,
     "correct what has not settled": 10,

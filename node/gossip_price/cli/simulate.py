@@ -128,7 +128,7 @@ def _run_one(console: Console, options: argparse.Namespace, fixed: Options) -> i
     watchers = (timeline,) if trace else ()
     with _collecting_seldom():
         outcome = run_plan(plan, scheme=scheme, watchers=watchers, hashed=scheme is REAL)
-    seconds, cpu_seconds = time.monotonic() - began, time.process_time() - began_cpu
+        seconds, cpu_seconds = time.monotonic() - began, time.process_time() - began_cpu
     console.print(render_plan(plan), highlight=False, markup=False)
     if scheme is CHEAP:
         console.print("cheap signatures: the speed is real, what held proves nothing")

@@ -26,6 +26,7 @@ from gossip_price.core.questions import (
     decode_nodes,
     encode_question,
 )
+from gossip_price.core.quorum import read_signers
 from gossip_price.core.reports import Reports
 from gossip_price.core.rounds import compute_jitter_ms
 from gossip_price.core.types import Now
@@ -171,7 +172,7 @@ class Asking:
             return
         for entry in gift.entries:
             id_ = entry.report.compute_id(self._calendar.chain.separator)
-            bits = sum(1 << signature.member for signature in entry.signatures)
+            bits = read_signers(entry)
             is_news = bool(self._reports.find_missing(id_, bits))
             is_new = id_ not in self._reports and not self._reports.forest.get_bits(id_)
             # [reject] what we did not ask for, or the same again

@@ -6,8 +6,6 @@ afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from gossip_price.core import events as ev
 from gossip_price.core.agenda import Agenda
 from gossip_price.core.calendar import Calendar
@@ -17,7 +15,7 @@ from gossip_price.core.events import NoteKind
 from gossip_price.core.limits import VARIANTS_MAX
 from gossip_price.core.merging import Merging
 from gossip_price.core.open_rounds import OpenRounds
-from gossip_price.core.quorum import Tally
+from gossip_price.core.quorum import Tally, read_signers
 from gossip_price.core.recalls import Late, Recalls
 from gossip_price.core.reports import Reports
 from gossip_price.core.types import Entry, Now, Report
@@ -57,10 +55,9 @@ class Doorkeeper:
             return verdict
         id_ = report.compute_id(document.separator)
         tally = self._reports.get(id_)
-        known: Collection[int] = (
-            _list_members(self._reports.forest.get_bits(id_)) if tally is None else tally.signatures
-        )
-        unseen = [signature for signature in entry.signatures if signature.member not in known]
+        known = self._reports.forest.get_bits(id_) if tally is None else tally.signer_bits
+        news = read_signers(entry) & ~known
+        unseen = [one for one in entry.signatures if news >> one.member & 1] if news else []
         if not known and len(unseen) < document.minimum_signers:
             round_ = self._rounds.get(document, report.pair, report.round)
             variants = [
@@ -115,8 +112,3 @@ class Doorkeeper:
     def reject(self, reason: str, author: str) -> None:
         """Tell of something that its author cannot have sent in good faith, and cut it off."""
         self.process_verdict(Verdict(Action.REJECT, reason), author)
-
-
-def _list_members(bits: int) -> list[int]:
-    """Return the indices of the members that these bits name."""
-    return [index for index in range(bits.bit_length()) if bits >> index & 1]

@@ -7,7 +7,7 @@ becomes of it once it is settled is that of `storing`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heapreplace
 
 from gossip_price.core import events as ev
 from gossip_price.core.agenda import Agenda
@@ -118,10 +118,7 @@ class Merging:
             return
         if not was_proven:
             self.remember_proven(tally)
-        settles_ms = tally.settles_ms
-        if settles_ms is not None:
-            heappush(self._settling, (settles_ms, tally.id))
-            self._agenda.expect(settles_ms)
+            self._expect_settling(tally)
 
     def _complete(self, tally: Tally, now: Now) -> None:
         """Everybody has signed: one more heartbeat tells who lacks some, then they are seldom."""
@@ -134,9 +131,8 @@ class Merging:
         if not self._reports.is_all_signed():
             return  # our next heartbeat comes soon anyhow
         for tally in self._reports.list_unsettled():
-            claimed = decode_open(heartbeat.open).get(tally.id, 0)
-            is_member = heartbeat.member in tally.document.index_by_address
-            if is_member and tally.signer_bits & ~claimed:
+            lacks = tally.signer_bits & ~decode_open(heartbeat.open).get(tally.id, 0)
+            if lacks and heartbeat.member in tally.document.index_by_address:
                 self._beating.process_lack(now)
                 self._agenda.look_again()
 
@@ -176,11 +172,18 @@ class Merging:
 
     # --- settling -----------------------------------------------------------------------------
 
-    def await_again(self, tally: Tally, settles_ms: int) -> None:
+    def await_again(self, tally: Tally) -> None:
         """Await settling of what an earlier life has proven."""
         # How long it had waited is not known to this process's clock: it waits anew.
-        heappush(self._settling, (settles_ms, tally.id))
+        self._expect_settling(tally)
         self._reports.await_signers(tally)
+
+    def _expect_settling(self, tally: Tally) -> None:
+        """Look when it would settle; later signers may have put it off by then."""
+        settles_ms = tally.settles_ms
+        if settles_ms is not None:
+            heappush(self._settling, (settles_ms, tally.id))
+            self._agenda.expect(settles_ms)
 
     def settle_next(self, now: Now) -> Tally | None:
         """Settle the first report that is due, and return it; None when none is."""
@@ -201,13 +204,17 @@ class Merging:
         return None if self._peek() is None else self._settling[0][0]
 
     def _peek(self) -> Tally | None:
-        """Return the report that settles first, dropping times that a later signer has put off."""
+        """Return the report that settles first, putting off those that a later signer has."""
         while self._settling:
             due_ms, id_ = self._settling[0]
             tally = self._reports.get(id_)
-            if tally is not None and not tally.is_settled and tally.settles_ms == due_ms:
+            settles_ms = None if tally is None or tally.is_settled else tally.settles_ms
+            if settles_ms is None:
+                heappop(self._settling)
+            elif settles_ms > due_ms:
+                heapreplace(self._settling, (settles_ms, id_))
+            else:
                 return tally
-            heappop(self._settling)
         return None
 
     # --- what others may heal from us ---------------------------------------------------------

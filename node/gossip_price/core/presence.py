@@ -99,16 +99,14 @@ class Presence:
 
     def count_message(self, author: bytes) -> None:
         """A message came of which this member is the author, whatever is in it."""
-        other = self._get_other(author)
+        other = self._others.get(author) or self._meet(author)
         if not other.messages or self._beat - other.beat > HEARTBEAT_MISSED:
             other.returned = self._beat
         other.messages += 1
         other.beat = self._beat
 
-    def _get_other(self, address: bytes) -> _Other:
-        other = self._others.get(address)
-        if other is None:
-            other = self._others[address] = _Other()
+    def _meet(self, address: bytes) -> _Other:
+        other = self._others[address] = _Other()
         return other
 
     def process_peers(self, peers: frozenset[str]) -> None:
@@ -156,7 +154,7 @@ class Presence:
 
         Newer means a later boot, or the same boot and a higher sequence.
         """
-        other = self._get_other(heartbeat.member)
+        other = self._others.get(heartbeat.member) or self._meet(heartbeat.member)
         stood: dict[int, int] = {}
         if other.newest is not None:
             before = other.newest.heartbeat

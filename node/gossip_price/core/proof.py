@@ -300,15 +300,15 @@ def recover_signer(
         claimed = parse_address(signer)
     except KeyFormatError as error:
         _fail("signer_malformed", str(error))
-    digits = signature[2:]
+    checked = known.get(claimed)
+    if checked is not None and signature == "0x" + checked.hex():
+        return claimed
     try:
-        given = bytes.fromhex(digits)
+        given = bytes.fromhex(signature[2:])
     except ValueError:
         given = b""
     if len(given) != SIGNATURE_LENGTH or signature != "0x" + given.hex():
         _fail("signature_malformed", f"the one of {signer} is not 0x and 130 hex digits")
-    if known.get(claimed) == given:
-        return claimed
     try:
         address = recover(digest, given)
     except SignatureError as error:

@@ -10,6 +10,14 @@ from gossip_price.core.types import Entry, Now, Report, Signature
 from gossip_price.network.document import Document
 
 
+def read_signers(entry: Entry) -> int:
+    """Return whom an entry claims to be signed by, as bits: bit i is the member of index i."""
+    bits = 0
+    for signature in entry.signatures:
+        bits |= 1 << signature.member
+    return bits
+
+
 class Tally:
     """The signatures known for one report of one epoch, at most one a member.
 
@@ -82,8 +90,7 @@ class Tally:
 
     def find_missing(self, bits: int) -> int:
         """Return those of `bits` that are members of the epoch and have not signed here."""
-        missing = bits & ~self.signer_bits
-        return missing & ((1 << len(self.document.members)) - 1) if missing else 0
+        return bits & ~self.signer_bits & ((1 << len(self.document.members)) - 1)
 
     @property
     def settles_ms(self) -> int | None:

@@ -75,7 +75,7 @@ class Reports:
         tally = self._tallies.get(id_)
         if tally is None:
             return bits & ~self.forest.get_bits(id_)
-        return tally.find_missing(bits)
+        return tally.find_missing(bits) if bits & ~tally.signer_bits else 0
 
     def is_in_journal_alone(self, id_: bytes) -> bool:
         """Tell whether it was proven and is no more in memory."""

@@ -58,13 +58,13 @@ class Storing:
             if document is None:
                 continue
             tally = make_tally(record, document, now)
-            if tally.settles_ms is None:
+            if not tally.is_proven:
                 continue
             self._reports.forest.add(tally.id, report.round, tally.signer_bits)
             self._reports.add(tally)
             confirmed = stored.get(tally.id)
             if confirmed is None:
-                self._merging.await_again(tally, tally.settles_ms)
+                self._merging.await_again(tally)
                 continue
             self._reports.settle(tally)
             self._writing.mark_stored(report)

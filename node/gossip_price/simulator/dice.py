@@ -27,6 +27,11 @@ class Dice:
         """Return an integer from 0 to `bound` - 1."""
         return self._bits(32) * bound >> 32
 
+    def list_below(self, bound: int, count: int) -> list[int]:
+        """Return so many integers from 0 to `bound` - 1."""
+        bits = self._bits
+        return [bits(32) * bound >> 32 for _ in range(count)]
+
     def between(self, low: int, high: int) -> int:
         """Return an integer from `low` to `high`, both included."""
         return low + self.below(high - low + 1)

@@ -6,7 +6,7 @@ a broken one is left out on purpose: the protocol must not need it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from gossip_price.simulator.dice import Dice
@@ -30,7 +30,7 @@ class Links:
         self._refused_until_ms: dict[tuple[int, int], int] = {}
 
     def spread(
-        self, sender: int, receivers: Iterable[int], true_ms: int, data: bytes
+        self, sender: int, receivers: Sequence[int], true_ms: int, data: bytes
     ) -> Iterable[tuple[int, int]]:
         """Return who gets a copy of `data`, and after how many milliseconds each."""
         del data
@@ -38,8 +38,12 @@ class Links:
             self.broken or self._refused_until_ms or self.loss_permille or self.copies_permille
         )
         if is_peaceful:
-            below, bound = self._dice.below, self.jitter_ms + self.extra_ms + 1
-            return [(receiver, self.latency_ms + below(bound)) for receiver in receivers]
+            bound, latency_ms = self.jitter_ms + self.extra_ms + 1, self.latency_ms
+            late_ms = self._dice.list_below(bound, len(receivers))
+            return [
+                (receiver, latency_ms + more_ms)
+                for receiver, more_ms in zip(receivers, late_ms, strict=True)
+            ]
         return [
             (receiver, delay_ms)
             for receiver in receivers

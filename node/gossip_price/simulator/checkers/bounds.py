@@ -46,7 +46,7 @@ _LIMITS: Final[dict[str, Callable[[_Size], int]]] = {
     ),
     "Votes._unsigned": lambda size: size.per_vote * size.open_rounds,
     "Speaking._unsigned": lambda size: 4,
-    "Merging._settling": lambda size: size.members * _tallies(size),
+    "Merging._settling": _tallies,
     "Reports._unsettled": _tallies,
     "Reports._incomplete": _tallies,
     "Reports._recent": lambda size: _RECENT,

@@ -32,6 +32,9 @@ from gossip_price.simulator.facts import Claim, Moment, Row, Told, Watcher
 from gossip_price.simulator.run import make_law
 
 _NOBODY: Final = -1
+#: A process takes a turn this much later than it is due, by clocks that may be four times as fast,
+#: and nobody takes the machine for disturbed yet.
+_LATENESS_MS: Final = 5_000
 #: These judge what an hourly audit and slots of five minutes bring about; a test has no hour.
 _UNHURRIED: Final = (AgreementChecker, LateChecker)
 
@@ -111,6 +114,7 @@ def judge(history: History) -> Verdict:
         tuple(member.peer_id for member in document.members),
         document.addresses,
         (frozenset(each.protocol for each in history.documents),) * len(document.members),
+        lateness_ms=_LATENESS_MS,
     )
     checkers = [each for each in make_checkers(setting) if not isinstance(each, _UNHURRIED)]
     real = make_real_checkers(setting)

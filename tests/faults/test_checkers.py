@@ -132,6 +132,17 @@ def write_too_early(evidence: Evidence) -> History:
     return _add_facts(history, moved)
 
 
+def settle_too_late(evidence: Evidence) -> History:
+    """A node has told of it three turns later."""
+    history = evidence.history
+    told = get_told(history.facts, "settled")[0]
+    turns = [fact for fact in history.facts if fact.kind == "turned" and fact.node == told.node]
+    turn = [fact for fact in turns if fact.ns > told.ns][2]
+    moved = told._replace(ns=turn.ns + 1, wall_ms=turn.wall_ms, mono_ms=turn.mono_ms)
+    kept = [fact for fact in history.facts if fact is not told]
+    return _add_facts(replace(history, facts=kept), moved)
+
+
 def write_without_signatures(evidence: Evidence) -> History:
     """Where the true row stands already: the table shows nothing of it."""
     write = _find(evidence.history, "asked_to_write")
@@ -232,6 +243,7 @@ PLANTED: dict[str, tuple[str, Callable[[Evidence], History]]] = {
     "a second row of a round": ("keeping", plant_second_row),
     "a row that no node has sent": ("columns", plant_second_row),
     "a row written too early": ("settling", write_too_early),
+    "a report settled too late": ("settling", settle_too_late),
     "a report sent twice": ("cost", repeat_a_message),
     "an honest member cut off": ("blame", cut_off_an_honest_member),
     "a map that grows": ("bounds", hoard),

@@ -50,7 +50,7 @@ FIRST_SEED_OF_MUTANT: Final[dict[str, int]] = {
     "read while a write is under way": 29,
     "write as a herd after an outage": 6,
     "let a poison row hold its batch up": 11,
-    "settle by the wall clock": 9,
+    "settle by the wall clock": 6,
     "drop the union": 1,
     "drop the signers of closed rounds": 1,
     "reject what a slow clock sends": 2,

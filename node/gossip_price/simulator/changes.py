@@ -221,7 +221,7 @@ def _make_wanted(change: Change, members: Sequence[Member], first: Document) -> 
         interval=change.interval,
         mode=mode,
         settle=settle,
-        settle_cap=3 * settle,
+        settle_cap=first.settle_cap * settle // first.settle,
         pairs=change.pairs or first.pairs,
         start=first.start - first.start % change.interval,
         protocol=change.protocol,

@@ -18,11 +18,20 @@ from gossip_price.simulator.liars import HABITS
 #: A midnight (UTC) in 2027: a multiple of every interval that divides a day.
 START_MS: Final = 20_834 * 86_400_000
 _BEFORE_MS: Final = 20_000
+#: The settle time of the first epoch, and its cap where the plan draws no shorter one; seconds.
+SETTLE_S: Final = 30
+CAP_S: Final = 3 * SETTLE_S
 #: Faults that touch one node are dealt at most this often in a bad day.
 _FAULTS_MAX: Final = 7
 _PPM: Final = 100
 #: Seeds that last hours rather than minutes; each takes as long as ten others.
 _LONG_PERMILLE: Final = 80
+#: Seeds whose settle cap is short enough to end what late signers hold open, and how far beyond
+#: the settle time it is (seconds).
+_CAPPED_PERMILLE: Final = 200
+_CAP_BEYOND_S: Final = (0, 1, 4)
+#: In them as many members as may lie sign this much after the others, because of their sources.
+_TRICKLE_MS: Final = (3_000, 6_000)
 #: Of the seeds with changes: in how many the terms change as well.
 _TERMS_PERMILLE: Final = 400
 #: What no seed does: with its volume lost AND its clock beyond the skew a node knows neither what
@@ -38,7 +47,7 @@ class Options(NamedTuple):
 
     `faults` None: any, empty: none. `habits`: as many liars as may be, and only with these.
     `epochs` True: epochs change in every seed; `turns` True: and with each of them the mode.
-    `long`: hours in every seed.
+    `long`: hours in every seed. `capped`: a short settle cap, and late signers, in every seed.
     """
 
     members: int | None = None
@@ -51,6 +60,7 @@ class Options(NamedTuple):
     epochs: bool = False
     turns: bool = False
     long: bool = False
+    capped: bool = False
 
 
 class LiarPlan(NamedTuple):
@@ -81,6 +91,8 @@ class Plan(NamedTuple):
     fetch_ms: int
     liars: tuple[LiarPlan, ...]
     faults: tuple[Fault, ...]
+    #: Of the first epoch, in seconds; later ones have it in the same proportion to the settle time.
+    settle_cap: int = CAP_S
 
     @property
     def begin_ms(self) -> int:
@@ -134,7 +146,24 @@ def make_plan(seed: int, options: Options = Options()) -> Plan:  # noqa: B008 # 
         latency_ms=dice.pick((2, 20, 80)), jitter_ms=dice.pick((0, 20, 60)),
         fetch_ms=dice.pick((30, 80, 300)), liars=liars, faults=(),
     )  # fmt: skip
-    return plan._replace(faults=_draw_faults(plan, names, dice))
+    plan = plan._replace(faults=_draw_faults(plan, names, dice))
+    cap_dice = Dice(seed, "cap")
+    if options.capped or (is_free and cap_dice.chance(_CAPPED_PERMILLE)):
+        return _shorten_cap(plan, cap_dice)
+    return plan
+
+
+def _shorten_cap(plan: Plan, dice: Dice) -> Plan:
+    """Return the plan with a cap that bites: as many as may lie sign after the others."""
+    lying = {liar.node for liar in plan.liars}
+    honest = [node for node in range(plan.members) if node not in lying]
+    slow = dice.sample(honest, compute_faulty_default(plan.members))
+    trickle = tuple(
+        Fault("slowsource", plan.begin_ms, plan.calm_ms, node, dice.pick(_TRICKLE_MS))
+        for node in slow
+    )
+    settle_cap = SETTLE_S + dice.pick(_CAP_BEYOND_S)
+    return plan._replace(faults=(*trickle, *plan.faults), settle_cap=settle_cap)
 
 
 def _draw_faults(plan: Plan, names: tuple[str, ...], dice: Dice) -> tuple[Fault, ...]:

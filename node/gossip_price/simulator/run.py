@@ -34,13 +34,12 @@ from gossip_price.simulator.history import History
 from gossip_price.simulator.liars import Liar
 from gossip_price.simulator.links import Links
 from gossip_price.simulator.market import Market
-from gossip_price.simulator.plan import START_MS, Options, Plan, make_plan
+from gossip_price.simulator.plan import SETTLE_S, START_MS, Options, Plan, make_plan
 from gossip_price.simulator.scheme import REAL, Scheme, installed
 from gossip_price.simulator.world import SpinError, World
 
 _PAIR: Final = PairTerms("ETH-USD", 8, 1, 10**15)
 _SKEW_S: Final = 5
-_SETTLE_S: Final = 30
 #: After the last fault the world runs on until all checkers are content, at most this long: what
 #: somebody vouched for falsely is written after an hour, what somebody changed in the table is
 #: found by the hourly audit (docs/protocol.md, "Who writes", "The audit").
@@ -194,7 +193,7 @@ class _Run:
         self._say_calm()
         # A round after the last fault, its settling, and what an outage's end takes.
         longest = max((plan.interval, *(change.interval for change in plan.changes)))
-        world.run_until_ms(plan.calm_ms + (2 * longest + 2 * _SETTLE_S + 30) * 1000)
+        world.run_until_ms(plan.calm_ms + (2 * longest + 2 * SETTLE_S + 30) * 1000)
         first_ms = world.true_ms
         self._look()
         while not all(checker.is_content() for checker in self._checkers):
@@ -244,8 +243,8 @@ def make_first(plan: Plan, members: Sequence[Member]) -> Document:
         faulty=faulty,
         fallback_delay=compute_fallback_delay(plan.interval),
         skew=_SKEW_S,
-        settle=_SETTLE_S,
-        settle_cap=3 * _SETTLE_S,
+        settle=SETTLE_S,
+        settle_cap=plan.settle_cap,
         max_deviation=100,
         pairs=(_PAIR,),
         members=tuple(members[: plan.members]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from gossip_price.simulator.plan import Plan
+from gossip_price.simulator.plan import CAP_S, Plan
 from gossip_price.simulator.run import Outcome
 
 Run = Callable[[Plan], Outcome]
@@ -50,6 +50,7 @@ def list_smaller(plan: Plan) -> list[Plan]:
             for i, liar in enumerate(liars)
             for fewer in _leave_out_each(liar.habits)
         ),
+        *([plan._replace(settle_cap=CAP_S)] if plan.settle_cap != CAP_S else []),
     ]
 
 

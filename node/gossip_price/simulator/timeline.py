@@ -6,7 +6,7 @@ from typing import Final
 
 from gossip_price.simulator.checkers import Violation
 from gossip_price.simulator.facts import Claim, Law, Moment, Row, Told, Watcher
-from gossip_price.simulator.plan import START_MS, Plan
+from gossip_price.simulator.plan import CAP_S, START_MS, Plan
 
 #: Lines of one node that are worth reading: the last ones before the violation.
 _LINES_MAX: Final = 30
@@ -103,6 +103,8 @@ def render_plan(plan: Plan) -> str:
         f"{plan.mode.value}, {plan.rounds} rounds of {plan.interval} s, "
         f"links {plan.latency_ms}+{plan.jitter_ms} ms"
     ]
+    if plan.settle_cap != CAP_S:
+        lines.append(f"  settled {plan.settle_cap} s after the quorum, whoever signs then")
     for change in plan.changes:
         nodes = ", ".join(map(str, change.roster))
         terms = [f"{pair.pair} with {pair.decimals} decimals" for pair in change.pairs or ()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from contextlib import AbstractContextManager
+from heapq import heappop
 from typing import Any
 
 from gossip_price.core import rounds
@@ -40,6 +41,64 @@ def settle_on_first_proven() -> AbstractContextManager[None]:
         return due_ms
 
     return changed(Tally, "settles_ms", property(settles_ms))
+
+
+def ignore_cap() -> AbstractContextManager[None]:
+    def settles_ms(self: Any) -> int | None:
+        if self.proven_ms is None:
+            return None
+        due_ms: int = self.last_signer_ms + self.document.settle * 1000
+        return due_ms
+
+    return changed(Tally, "settles_ms", property(settles_ms))
+
+
+def await_all_until_cap() -> AbstractContextManager[None]:
+    """Whoever has not signed yet is waited for until the cap, however silent."""
+
+    def settles_ms(self: Any) -> int | None:
+        if self.proven_ms is None or len(self.signatures) == len(self.document.members):
+            due_ms: int | None = original(self)
+            return due_ms
+        cap_ms: int = self.proven_ms + self.document.settle_cap * 1000
+        return cap_ms
+
+    original: Any = Tally.settles_ms.fget  # type: ignore[attr-defined]  # it is a property
+    return changed(Tally, "settles_ms", property(settles_ms))
+
+
+def settle_a_second_late() -> AbstractContextManager[None]:
+    original, deadline = Merging.settle_next, Merging.get_deadline_ms
+
+    def settle_next(self: Any, now: Now) -> Tally | None:
+        return original(self, Now(now.wall_ms, now.mono_ms - 1_000))
+
+    def get_deadline_ms(self: Any) -> int | None:
+        due_ms = deadline(self)
+        return None if due_ms is None else due_ms + 1_000
+
+    return change_all(
+        changed(Merging, "settle_next", settle_next),
+        changed(Merging, "get_deadline_ms", get_deadline_ms),
+    )
+
+
+def forget_when_it_settles() -> AbstractContextManager[None]:
+    """What is due waits for something else to happen."""
+    return changed(Merging, "get_deadline_ms", lambda self: None)
+
+
+def settle_one_of_many() -> AbstractContextManager[None]:
+    """What is due beside another is forgotten."""
+    original = Merging.settle_next
+
+    def settle_next(self: Any, now: Now) -> Tally | None:
+        tally = original(self, now)
+        while tally is not None and self._settling and self._settling[0][0] <= now.mono_ms:
+            heappop(self._settling)
+        return tally
+
+    return changed(Merging, "settle_next", settle_next)
 
 
 def settle_by_wall_clock() -> AbstractContextManager[None]:

@@ -25,7 +25,8 @@ class Violation(NamedTuple):
 class Setting(NamedTuple):
     """What a checker knows beforehand: epochs (oldest first), who lies, all nodes' peer ids.
 
-    `protocols` are those that each node knows.
+    `protocols` are those that each node knows. `lateness_ms` is how much later than it is due an
+    undisturbed process may take its turn, by its own clock.
     """
 
     evidence: Evidence
@@ -34,6 +35,7 @@ class Setting(NamedTuple):
     peers: tuple[str, ...]
     addresses: tuple[bytes, ...]
     protocols: tuple[frozenset[int], ...] = ()
+    lateness_ms: int = 100
 
 
 class Checker(Watcher):

@@ -1,25 +1,60 @@
-"""4. Settled means settled: never written before the settle time after the last new signer.
+"""4. Settled means settled: a silent settle time after the last new signer, or the cap, no later.
 
-By the writer's own monotonic clock, from what reached it. Not later than the cap is a part of the
-liveness bound: who waits longer than the cap stores too late.
+By the node's own monotonic clock. What is written too early is told by what reached the writer.
+Each node's settlements are due `settle` after the last new signer, or `settleCap` after the node
+gave the report to its journal as proven, whichever is first (docs/protocol.md, "Proven, settled,
+stored"): that is exact whatever a liar sent beside it, or the node was not ready to take. What a
+node says of new signers counts as far as the wire has brought as many.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Final
 
 from gossip_price.simulator.checkers.checker import Checker, Setting
 from gossip_price.simulator.checkers.evidence import Heard
-from gossip_price.simulator.facts import Claim, Law, Moment, Row
+from gossip_price.simulator.facts import Claim, Law, Moment, Row, Signed, Told
 
 #: Ids remembered for each node; older ones have settled long ago.
-_REMEMBERED = 2_048
+_REMEMBERED: Final = 2_048
+#: What a node that is not disturbed has not settled after another minute of turns never settles.
+_NEVER_MS: Final = 60_000
+#: A time that does not come.
+_NO_TIME_MS: Final = 1 << 62
+#: Disturbances that stop no process.
+_OUTSIDE: Final = frozenset({"network", "database"})
+
+
+class _Awaited:
+    """A report that a node has proven and not settled yet, by the node's monotonic clock."""
+
+    __slots__ = ("is_known", "last_ms", "law", "look_ms", "passed", "proven_ms", "signers")
+
+    def __init__(self, law: Law, proven_ms: int, signers: int, *, is_known: bool) -> None:
+        self.law = law
+        self.proven_ms = proven_ms
+        self.last_ms = proven_ms
+        self.signers = signers
+        #: An earlier life had proven it, and may have settled and stored it.
+        self.is_known = is_known
+        #: Turns that were taken since it was due.
+        self.passed = 0
+        #: When it will never be settled, if it is not by then.
+        self.look_ms = _NO_TIME_MS
+
+    @property
+    def due_ms(self) -> int:
+        """When it settles if nobody else signs."""
+        settle_ms, cap_ms = self.law.settle * 1000, self.law.settle_cap * 1000
+        return min(self.last_ms + settle_ms, self.proven_ms + cap_ms)
 
 
 class SettlingChecker(Checker):
     """Knows when each signer of each report first reached each node in its present life."""
 
     name = "settling"
+    hears_of = frozenset({"proven", "cosigned", "settled"})
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -30,6 +65,20 @@ class SettlingChecker(Checker):
         #: What had settled at a node in an earlier life, whose journal it has: likewise.
         self._settled: dict[int, set[bytes]] = {}
         self._law_by_id: dict[bytes, Law] = {}
+        #: By node, what its present life has proven and not settled, and when the next is due.
+        self._awaited: dict[int, dict[bytes, _Awaited]] = {}
+        self._due_ms: dict[int, int] = {}
+        #: What a node has ever given to the journal that it has, and settled in its present life.
+        self._kept: dict[int, dict[bytes, Law]] = {}
+        self._done: dict[int, set[bytes]] = {}
+        #: The first turn of its present life, or None before: what it remembers waits from then.
+        self._began_ms: dict[int, int | None] = {}
+        self._disturbances: list[tuple[int, int, frozenset[int]]] = []
+
+    def disturbed(self, start_ms: int, end_ms: int, kind: str, nodes: tuple[int, ...]) -> None:
+        if kind not in _OUTSIDE:
+            touched = frozenset(nodes or range(len(self.setting.peers)))
+            self._disturbances.append((start_ms, end_ms, touched))
 
     def ended(self, at: Moment, node: int) -> None:
         settled = self._settled.setdefault(node, set())
@@ -43,6 +92,10 @@ class SettlingChecker(Checker):
     def began(self, at: Moment, node: int, *, lost_volume: bool) -> None:
         if lost_volume:
             self._settled.pop(node, None)
+            self._kept.pop(node, None)
+        self._awaited[node] = {}
+        self._done[node] = set()
+        self._began_ms[node], self._due_ms[node] = None, 0
         kept = {} if lost_volume else self._first_ms.get(node, {})
         # What an earlier life knew may have come from its journal, at this life's start.
         self._first_ms[node] = {
@@ -71,6 +124,112 @@ class SettlingChecker(Checker):
             known[signer] = at.mono_ms
         if len(ids) > _REMEMBERED:
             del ids[next(iter(ids))]
+
+    # --- not too late -------------------------------------------------------------------------
+
+    def kept(self, at: Moment, node: int, id_: bytes, claim: Claim, signatures: Signed) -> None:
+        law, ever = self.law_by_epoch.get(claim.epoch), self._kept.setdefault(node, {})
+        if law is None or self._find(node, id_, len(signatures)) is not None:
+            return
+        if id_ not in self._done[node]:
+            ever[id_] = law
+            one = _Awaited(law, at.mono_ms, len(signatures), is_known=False)
+            self._awaited[node][id_] = one
+            self._due_ms[node] = min(self._due_ms[node], one.due_ms)
+
+    def told(self, at: Moment, node: int, told: Told) -> None:
+        is_news = told.kind == "cosigned"
+        one = self._find(node, told.id, told.signers - is_news)
+        if one is None:
+            return
+        if told.kind == "settled":
+            del self._awaited[node][told.id]
+            self._done[node].add(told.id)
+            self._judge(at, node, told, one)
+        elif told.kind == "proven":
+            # If an earlier life had proven it already, the disk has lost that.
+            one.proven_ms, one.is_known = at.mono_ms, False
+            self._put_off(at, node, one)
+        elif one.signers < told.signers <= len(self._first_ms[node].get(told.id, ())):
+            one.signers = told.signers
+            self._put_off(at, node, one)
+
+    def _find(self, node: int, id_: bytes, signers: int) -> _Awaited | None:
+        """Return what the node is to settle; None if it has, or has not proven it.
+
+        What an earlier life had proven waits anew from the beginning of this one, when it had
+        as many signers as it has until now.
+        """
+        awaited = self._awaited[node]
+        if id_ in awaited:
+            return awaited[id_]
+        law, began_ms = self._kept.get(node, {}).get(id_), self._began_ms[node]
+        if law is None or began_ms is None or id_ in self._done[node]:
+            return None
+        one = awaited[id_] = _Awaited(law, began_ms, signers, is_known=True)
+        return one
+
+    def _put_off(self, at: Moment, node: int, one: _Awaited) -> None:
+        """Take in that somebody has signed now."""
+        one.last_ms = at.mono_ms
+        if at.mono_ms < one.due_ms:
+            # A turn that is late may find the new signer before it finds that it was due.
+            one.passed = 0
+            self._due_ms[node] = min(self._due_ms[node], one.due_ms)
+
+    def _judge(self, at: Moment, node: int, told: Told, one: _Awaited) -> None:
+        """Judge when a report settles: in the first turn at which it is due, and no sooner."""
+        late_ms = at.mono_ms - one.due_ms
+        is_late = late_ms > self.setting.lateness_ms and not self._is_disturbed(at, node, late_ms)
+        if one.passed > 1 or is_late:
+            self._blame_settled(at, node, told, f"{late_ms} ms too late")
+        elif late_ms < 0 and not one.is_known:
+            self._blame_settled(at, node, told, f"{-late_ms} ms too early")
+
+    def _blame_settled(self, at: Moment, node: int, told: Told, how: str) -> None:
+        text = f"settled {told.id.hex()[:8]} {how}"
+        self.blame(at, node, text, pair=told.pair, round_=told.round)
+
+    def turned(self, at: Moment, node: int) -> None:
+        if at.mono_ms >= self._due_ms[node]:
+            self._look(at, node)
+
+    def _look(self, at: Moment, node: int) -> None:
+        """Count a turn for what is due, and find what is never settled."""
+        mono_ms, next_ms = at.mono_ms, _NO_TIME_MS
+        if self._began_ms[node] is None:
+            self._began_ms[node] = mono_ms
+        for id_, one in list(self._awaited[node].items()):
+            if mono_ms < one.due_ms:
+                next_ms = min(next_ms, one.due_ms)
+                continue
+            one.passed += 1
+            if one.passed == 1:
+                one.look_ms = mono_ms + _NEVER_MS
+                next_ms = mono_ms
+            elif one.is_known:
+                continue  # settled in an earlier life, most likely
+            elif mono_ms < one.look_ms:
+                next_ms = min(next_ms, one.look_ms)
+            elif self._is_disturbed(at, node, _NEVER_MS):
+                one.look_ms = mono_ms + _NEVER_MS
+                next_ms = min(next_ms, one.look_ms)
+            else:
+                del self._awaited[node][id_]
+                self._done[node].add(id_)
+                since_ms = mono_ms - one.due_ms
+                self.blame(at, node, f"has not settled {id_.hex()[:8]}, due {since_ms} ms ago")
+        self._due_ms[node] = next_ms
+
+    def _is_disturbed(self, at: Moment, node: int, ago_ms: int) -> bool:
+        """Tell whether a process was disturbed within these milliseconds."""
+        begin_ms = at.true_ms - ago_ms
+        return any(
+            node in nodes and start_ms <= at.true_ms and end_ms >= begin_ms
+            for start_ms, end_ms, nodes in self._disturbances
+        )
+
+    # --- not too early ------------------------------------------------------------------------
 
     def inserted(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
         self._stored.update(row.id for row in rows)

@@ -28,6 +28,7 @@ FAILED: Final[dict[str, str]] = {
     "--seed 50871": (
         "who never hears that a false row stands there tries again (the checker saw a herd)"
     ),
+    "--seed 600523": "what did not show is not looked for while a batch is on its way (it was)",
     "--seed 316739": (
         "whom a slow database kept busy writes what is overdue (the checker saw a herd)"
     ),

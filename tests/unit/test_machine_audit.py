@@ -14,6 +14,7 @@ from gossip_price.core.audit import Audit, compute_page_rows
 from gossip_price.core.events import NoteKind
 from gossip_price.core.judging import Standing, judge_unknown
 from gossip_price.core.limits import (
+    AUDIT_ANSWER_MS,
     AUDIT_FAILURES_MAX,
     AUDIT_PAUSE_MS,
     AUDIT_RECENT_EVERY_MS,
@@ -23,6 +24,7 @@ from gossip_price.core.limits import (
     AUDIT_SPREAD_MS,
     JOURNAL_AGE_S,
     ROLL_CALL_MS,
+    WRITE_GATHER_MS,
 )
 from gossip_price.core.rows import FoundRow
 from gossip_price.core.types import Entry, Now, Signature, StoredRow
@@ -196,8 +198,15 @@ def test_members_read_once_an_hour_and_at_different_times() -> None:
 def make_audit() -> tuple[Audit, Writing]:
     writing = Writing(ME, lambda store, mono_ms: [ME], lambda mono_ms: (ME,))
     audit = Audit(ME, writing, lambda id_: False)
-    audit.process_up(STORE, at(0))
+    connect(audit, writing, 0)
     return audit, writing
+
+
+def connect(audit: Audit, writing: Writing, mono_ms: int) -> None:
+    """The database answers, and who writes what is known after the roll call."""
+    writing.process_up(STORE, at(mono_ms))
+    writing.take_batch(at(mono_ms + ROLL_CALL_MS))
+    audit.process_up(STORE, at(mono_ms))
 
 
 def at(mono_ms: int) -> Now:
@@ -214,6 +223,15 @@ def begin_page(audit: Audit, mono_ms: int, rows: Sequence[StoredRow] = ()) -> ev
     (read,) = audit.process(ev.RangeRecalled(recall.token, records), CHAIN, at(mono_ms))
     assert isinstance(read, ev.ReadRows)
     return read
+
+
+def look_for_hidden(audit: Audit, read: ev.ReadRows, mono_ms: int) -> ev.ReadRows:
+    """Answer that the page has no rows; return the question for those that should be there."""
+    assert audit.process(ev.RowsRead(read.token, ()), CHAIN, at(mono_ms)) == []
+    assert audit.get_deadline_ms(is_free=True) == 0
+    (again,) = audit.advance(at(mono_ms), is_free=True)
+    assert isinstance(again, ev.ReadRows)
+    return again
 
 
 def make_record(row: StoredRow) -> ev.ProvenRecord:
@@ -233,11 +251,8 @@ def test_after_a_reconnect_the_roll_call_comes_first_and_then_the_last_hours() -
 
 def test_after_a_hole_in_the_last_hours_the_whole_week_is_looked_at() -> None:
     audit, writing = make_audit()
-    writing.process_up(STORE, at(0))
-    audit.process_up(STORE, at(0))
     read = begin_page(audit, DUE_MS, ROWS)
-    (again,) = audit.process(ev.RowsRead(read.token, ()), CHAIN, at(DUE_MS))
-    assert isinstance(again, ev.ReadRows)
+    again = look_for_hidden(audit, read, DUE_MS)
     assert set(again.ids) == {row.id for row in ROWS}
     (told,) = audit.process(ev.RowsRead(again.token, ()), CHAIN, at(DUE_MS))
     assert isinstance(told, ev.Note)
@@ -303,17 +318,38 @@ def test_failures_are_counted_a_page_and_not_a_week() -> None:
     assert begin_page(audit, mono_ms).range is not None
 
 
+def test_what_did_not_show_is_looked_for_when_no_write_is_under_way() -> None:
+    """A batch may have left while the page was read."""
+    audit, _ = make_audit()
+    read = begin_page(audit, DUE_MS, ROWS)
+    assert audit.process(ev.RowsRead(read.token, ()), CHAIN, at(DUE_MS)) == []
+    assert audit.advance(at(DUE_MS + AUDIT_ANSWER_MS), is_free=False) == []
+    assert audit.get_deadline_ms(is_free=False) is None
+    (again,) = audit.advance(at(DUE_MS + AUDIT_ANSWER_MS), is_free=True)
+    assert isinstance(again, ev.ReadRows)
+    assert set(again.ids) == {row.id for row in ROWS}
+
+
+def test_a_page_is_not_read_when_a_batch_has_left_since_the_journal_was_asked() -> None:
+    audit, writing = make_audit()
+    (recall,) = audit.advance(at(DUE_MS), is_free=True)
+    assert isinstance(recall, ev.RecallRange)
+    writing.add(ROWS[0], at(DUE_MS))
+    assert writing.take_batch(at(DUE_MS + WRITE_GATHER_MS))
+    assert audit.process(ev.RangeRecalled(recall.token, ()), CHAIN, at(DUE_MS)) == []
+    writing.process_written((ROWS[0].id,))
+    assert begin_page(audit, DUE_MS).range is not None
+
+
 def test_holes_that_come_again_make_nobody_read_the_week_more_than_once_an_hour() -> None:
     audit, writing = make_audit()
     wholes = 0
     for begun_ms in range(0, AUDIT_RECENT_EVERY_MS - DUE_MS, AUDIT_RECENT_EVERY_MS // 12):
         # After each reconnect the same row is gone again.
-        writing.process_up(STORE, at(begun_ms))
-        audit.process_up(STORE, at(begun_ms))
+        connect(audit, writing, begun_ms)
         mono_ms = begun_ms + DUE_MS
         read = begin_page(audit, mono_ms, ROWS[:1])
-        (again,) = audit.process(ev.RowsRead(read.token, ()), CHAIN, at(mono_ms))
-        assert isinstance(again, ev.ReadRows)
+        again = look_for_hidden(audit, read, mono_ms)
         audit.process(ev.RowsRead(again.token, ()), CHAIN, at(mono_ms))
         writing.process_written((ROWS[0].id,))
         wholes += bool(audit.advance(at(mono_ms + AUDIT_PAUSE_MS), is_free=True))
@@ -323,7 +359,7 @@ def test_holes_that_come_again_make_nobody_read_the_week_more_than_once_an_hour(
 def test_nothing_is_put_in_a_false_rows_place_before_it_has_settled() -> None:
     writing = Writing(ME, lambda store, mono_ms: [ME], lambda mono_ms: (ME,))
     audit = Audit(ME, writing, lambda id_: id_ == ROWS[0].id)
-    audit.process_up(STORE, at(0))
+    connect(audit, writing, 0)
     read = begin_page(audit, DUE_MS, ROWS[:2])
     found = tuple(
         FoundRow(row.id, replace(make_claim(row), price="1"), None, "1") for row in ROWS[:2]

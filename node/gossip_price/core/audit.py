@@ -46,12 +46,14 @@ _Repair = tuple[Correction, ...] | tuple[LateSignature, ...]
 class _Run:
     """One audit, from a round to the end of the table."""
 
-    __slots__ = ("absent", "failures", "false", "is_whole", "pages", "position", "rows")
+    __slots__ = ("absent", "failures", "false", "is_whole", "pages", "position", "rows", "until")
 
     def __init__(self, start: int, *, is_whole: bool) -> None:
         self.is_whole = is_whole
         #: Everything up to this key is done.
         self.position: Key = (start - 1, _LAST_ID)
+        #: The end of the page that was read, while what it did not show is looked for.
+        self.until: Key | None = None
         self.pages = 0
         self.failures = 0
         self.rows = 0
@@ -102,6 +104,8 @@ class Audit:
         self._records: dict[bytes, ProvenRecord] = {}
         #: Those of other rounds under whose ids something false stands in this page.
         self._others: dict[bytes, ProvenRecord] = {}
+        #: Ids of the page under way that are to be looked for, wherever they stand.
+        self._hidden: tuple[bytes, ...] = ()
         self._repairs: deque[_Repair] = deque()
         self._late: dict[tuple[bytes, bytes], bytes] = {}
         self._late_ms = 0
@@ -156,6 +160,8 @@ class Audit:
             effects += self._fail("timeout", now)
         if self._asked is not None or self._store is None or not is_free:
             return effects
+        if self._hidden and self._run is not None:
+            return [*effects, self._ask_hidden(self._run, now)]
         if self._late and now.mono_ms >= self._late_ms:
             self._repairs.append(self._take_late())
         if self._repairs:
@@ -172,7 +178,7 @@ class Audit:
             return self._asked.deadline_ms
         if self._store is None or not is_free:
             return None
-        if self._repairs:
+        if self._repairs or self._hidden:
             return 0
         deadlines = [self._next_ms] if self._run else [self._recent_ms, self._whole_ms]
         if self._late:
@@ -253,6 +259,13 @@ class Audit:
         """First our own entries: they tell how far the page may reach."""
         return ev.RecallRange(self._ask(now).token, run.position, AUDIT_ROWS_MAX)
 
+    def _ask_hidden(self, run: _Run, now: Now) -> Effect:
+        """Look for our own entries that did not show: under their ids, whatever round is there."""
+        ids, self._hidden = self._hidden, ()
+        asked = self._ask(now)
+        asked.by_id, asked.until = True, run.until
+        return ev.ReadRows(asked.token, None, ids, AUDIT_READ_MS)
+
     def _process_records(
         self, asked: _Asked, event: ev.RangeRecalled, chain: EpochChain, now: Now
     ) -> list[Effect]:
@@ -262,6 +275,10 @@ class Audit:
         if asked.rows is not None:
             self._others = {record.id: record for record in event.records}
             return self._process_page(asked, run, asked.rows, chain, now)
+        if not self._writing.is_idle():
+            # A batch has left since the journal was asked: the page is begun again after it.
+            self._drop_page()
+            return []
         limit = compute_page_rows(chain)
         records = event.records[:limit]
         self._records = {record.id: record for record in records}
@@ -306,10 +323,10 @@ class Audit:
                 asked.until = (last.claim.round or 0, last.id)
             hidden = self._find_hidden(asked.until, rows)
             if hidden:
-                # Under their ids, then: a squatted row may claim another round.
-                again = self._ask(now)
-                again.by_id, again.until = True, asked.until
-                return [*effects, ev.ReadRows(again.token, None, hidden, AUDIT_READ_MS)]
+                # A squatted row may claim another round. A write may be under way by now.
+                self._asked = None
+                self._hidden, run.until = hidden, asked.until
+                return effects
         return [*effects, *self._finish_page(run, asked, now)]
 
     def _finish_page(self, run: _Run, asked: _Asked, now: Now) -> list[Effect]:
@@ -425,6 +442,7 @@ class Audit:
         self._asked = None
         self._records = {}
         self._others = {}
+        self._hidden = ()
 
 
 def compute_page_rows(chain: EpochChain) -> int:

@@ -89,12 +89,13 @@ def trust_range() -> AbstractContextManager[None]:
     """What a range does not show is missing: nobody looks for it under its id."""
     original = Audit._process_page
 
-    def process_page(self: Any, asked: Any, *given: Any) -> Any:
-        effects = original(self, asked, *given)
-        reads = [one for one in effects if isinstance(one, ev.ReadRows)]
-        if not reads:
+    def process_page(self: Any, asked: Any, run: Any, *given: Any) -> Any:
+        effects = original(self, asked, run, *given)
+        if not self._hidden:
             return effects
-        return [*effects[:-1], *self.process(ev.RowsRead(reads[0].token, ()), *given[2:])]
+        _, chain, now = given
+        read = self._ask_hidden(run, now)
+        return [*effects, *self.process(ev.RowsRead(read.token, ()), chain, now)]
 
     return changed(Audit, "_process_page", process_page)
 

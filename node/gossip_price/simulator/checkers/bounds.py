@@ -59,6 +59,7 @@ _LIMITS: Final[dict[str, Callable[[_Size], int]]] = {
     "Healing._askers": lambda size: size.members,
     "Audit._records": lambda size: 256,
     "Audit._others": lambda size: 256,
+    "Audit._hidden": lambda size: 256,
     "Audit._repairs": lambda size: 16,
     "Audit._late": lambda size: _RECENT,
     "Recalls._wanted": lambda size: 0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -22,11 +22,15 @@ Recover = Callable[[bytes, bytes], bytes]
 
 
 class Heard(NamedTuple):
-    """An entry of a message: the report's id and fields, and who has really signed it."""
+    """An entry of a message: the report's id and fields, and who has really signed it.
+
+    `bits` are the same signers again, by the places at which `Evidence` has met them.
+    """
 
     id: bytes
     claim: Claim
     signers: frozenset[bytes]
+    bits: int
 
 
 class Evidence:
@@ -35,6 +39,8 @@ class Evidence:
     def __init__(self, separator: bytes, recover: Recover) -> None:
         self._separator = separator
         self._recover = recover
+        self._places: dict[bytes, int] = {}
+        self._met: list[bytes] = []
         self.read = lru_cache(maxsize=4096)(self._read)
         self.compute_id = lru_cache(maxsize=4096)(self._compute_id)
         self.find_signer = lru_cache(maxsize=4096)(self._find_signer)
@@ -64,4 +70,25 @@ class Evidence:
         claim = Claim(*fields)  # type: ignore[arg-type]  # what is no report raises below
         id_ = self.compute_id(claim)
         found = (self.find_signer(id_, signature) for _, signature in signatures)
-        return Heard(id_, claim, frozenset(signer for signer in found if signer is not None))
+        signers = frozenset(signer for signer in found if signer is not None)
+        return Heard(id_, claim, signers, self.compute_bits(signers))
+
+    def compute_bits(self, signers: Iterable[bytes]) -> int:
+        """Return signers as bits, each at its own place."""
+        bits = 0
+        for signer in signers:
+            place = self._places.get(signer)
+            if place is None:
+                place = self._places[signer] = len(self._met)
+                self._met.append(signer)
+            bits |= 1 << place
+        return bits
+
+    def list_signers(self, bits: int) -> list[bytes]:
+        """Return the signers that these bits stand for."""
+        signers = []
+        while bits:
+            lowest = bits & -bits
+            signers.append(self._met[lowest.bit_length() - 1])
+            bits ^= lowest
+        return signers

@@ -60,6 +60,8 @@ class SettlingChecker(Checker):
         super().__init__(setting)
         #: Node → id → signer → when it was first known there, by its own monotonic clock.
         self._first_ms: dict[int, dict[bytes, dict[bytes, int]]] = {}
+        #: The same signers, by the places that the evidence gives them: most of what comes is old.
+        self._bits: dict[int, dict[bytes, int]] = {}
         #: What stood in the table once has settled: the audit may put it back at any time.
         self._stored: set[bytes] = set()
         #: What had settled at a node in an earlier life, whose journal it has: likewise.
@@ -101,29 +103,35 @@ class SettlingChecker(Checker):
         self._first_ms[node] = {
             id_: dict.fromkeys(signers, at.mono_ms) for id_, signers in kept.items()
         }
+        self._bits[node] = {id_: self.evidence.compute_bits(kept[id_]) for id_ in kept}
 
     def heard(self, at: Moment, node: int, author: str, data: bytes) -> None:
         for heard in self.evidence.read(data):
+            if not heard.bits & ~self._bits[node].get(heard.id, 0):
+                continue
             law = self.law_by_epoch.get(heard.claim.epoch)
             if law is not None and _is_stale(at, heard, law):
                 continue  # nobody takes in the latecomer of a message like that
-            self._learn(at, node, heard.id, heard.signers)
-            if law is not None:
-                self._law_by_id[heard.id] = law
-                if len(self._law_by_id) > _REMEMBERED:
-                    del self._law_by_id[next(iter(self._law_by_id))]
+            self._learn(at, node, heard.id, heard.bits, law)
 
     def voted(self, at: Moment, node: int, id_: bytes, claim: Claim) -> None:
         # Its own signature is made in this turn, or later when the disk fails.
-        self._learn(at, node, id_, frozenset((self.setting.addresses[node],)))
+        own = self.evidence.compute_bits((self.setting.addresses[node],))
+        self._learn(at, node, id_, own, self.law_by_epoch.get(claim.epoch))
 
-    def _learn(self, at: Moment, node: int, id_: bytes, signers: frozenset[bytes]) -> None:
-        ids = self._first_ms[node]
-        known = ids.setdefault(id_, {})
-        for signer in signers.difference(known):
+    def _learn(self, at: Moment, node: int, id_: bytes, signers: int, law: Law | None) -> None:
+        ids, bits = self._first_ms[node], self._bits[node]
+        known, before = ids.setdefault(id_, {}), bits.get(id_, 0)
+        for signer in self.evidence.list_signers(signers & ~before):
             known[signer] = at.mono_ms
+        bits[id_] = before | signers
         if len(ids) > _REMEMBERED:
-            del ids[next(iter(ids))]
+            oldest = next(iter(ids))
+            del ids[oldest], bits[oldest]
+        if law is not None:
+            self._law_by_id[id_] = law
+            if len(self._law_by_id) > _REMEMBERED:
+                del self._law_by_id[next(iter(self._law_by_id))]
 
     # --- not too late -------------------------------------------------------------------------
 

@@ -251,17 +251,20 @@ class Machine:
 
     def _compute_due_ms(self, now: Now) -> int:
         offset = now.wall_ms - now.mono_ms
-        deadlines = [
-            self._beating.get_deadline_ms(is_all_signed=self._reports.is_all_signed()),
+        deadlines = (
             self._agenda.round_due_ms - offset,
             self._outbox.deadline_ms,
             self._writing.get_deadline_ms(),
             self._audit.get_deadline_ms(is_free=self._may_audit(now)),
             self._journal_outage.retry_ms,
-        ]
-        if not self._is_leaving:
-            deadlines += (*self._asking.list_deadlines_ms(), self._merging.get_deadline_ms())
-        return min([deadline for deadline in deadlines if deadline is not None])
+            *(() if self._is_leaving else self._asking.list_deadlines_ms()),
+            None if self._is_leaving else self._merging.get_deadline_ms(),
+        )
+        due_ms = self._beating.get_deadline_ms(is_all_signed=self._reports.is_all_signed())
+        for deadline_ms in deadlines:
+            if deadline_ms is not None and deadline_ms < due_ms:
+                due_ms = deadline_ms
+        return due_ms
 
     # --- the step -----------------------------------------------------------------------------
 

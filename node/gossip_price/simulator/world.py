@@ -85,7 +85,7 @@ class World:
         self._see_turned = _find_who_sees("turned", watchers)
         self._see_heard = _find_who_sees("heard", watchers)
         self._see_told = {
-            kind: _find_who_sees("told", [one for one in watchers if _is_told(one, kind)])
+            kind: (kind.value, _find_who_sees("told", [w for w in watchers if _is_told(w, kind)]))
             for kind in ev.NoteKind
         }
         self._see_signed = _find_who_sees("signed", watchers)
@@ -295,7 +295,7 @@ class World:
             if isinstance(event, ev.Received):
                 for see_heard in self._see_heard:
                     see_heard(moment, node.index, event.author, event.data)
-            else:
+            elif event is not _TICK:
                 self._show_event(moment, node, event)
         try:
             outward = node.turns.take(events, now)
@@ -375,11 +375,11 @@ class World:
         return data
 
     def _tell(self, node: Node, note: ev.Note, moment: Moment) -> None:
-        watchers = self._see_told[note.kind]
+        kind, watchers = self._see_told[note.kind]
         if not watchers:
             return
         told = Told(
-            note.kind.value, note.pair, note.round, note.id, note.count, note.reason, note.author
+            kind, note.pair, note.round, note.id, note.count, note.reason, note.author
         )
         for see in watchers:
             see(moment, node.index, told)

@@ -128,9 +128,8 @@ class Merging:
 
     def process_heartbeat(self, heartbeat: Heartbeat, now: Now) -> None:
         """Name again soon what all have signed and this member lacks."""
-        if not self._reports.is_all_signed():
-            return  # our next heartbeat comes soon anyhow
-        for tally in self._reports.list_unsettled():
+        # While anything is incomplete, our next heartbeat comes soon anyhow.
+        for tally in self._reports.list_complete():
             lacks = tally.signer_bits & ~decode_open(heartbeat.open).get(tally.id, 0)
             if lacks and heartbeat.member in tally.document.index_by_address:
                 self._beating.process_lack(now)

@@ -70,6 +70,12 @@ class Reports:
         """Return the reports that are neither settled nor given up."""
         return [self._tallies[id_] for id_ in self._unsettled if id_ in self._tallies]
 
+    def list_complete(self) -> list[Tally]:
+        """Return what is not settled, once all members have signed all of it; until then nothing."""
+        if self._incomplete or not self._unsettled:
+            return []
+        return self.list_unsettled()
+
     def find_missing(self, id_: bytes, bits: int) -> int:
         """Return which of these signers we lack; all, of a report that we do not know."""
         tally = self._tallies.get(id_)

@@ -86,7 +86,7 @@ def read_signatures(text: str | None) -> Signatures:
         claimed = _signatures_decoder.decode(text or "")
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         _fail("signatures_malformed", f"sign_data: {error}")
-    return [(item.signer, item.signature) for item in claimed]
+    return tuple((item.signer, item.signature) for item in claimed)
 
 
 def verify_price(

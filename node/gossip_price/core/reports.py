@@ -71,7 +71,7 @@ class Reports:
         return [self._tallies[id_] for id_ in self._unsettled if id_ in self._tallies]
 
     def list_complete(self) -> list[Tally]:
-        """Return what is not settled, once all members have signed all of it; until then nothing."""
+        """Return what is not settled, if all members have signed all of it; else nothing."""
         if self._incomplete or not self._unsettled:
             return []
         return self.list_unsettled()

@@ -25,19 +25,21 @@ class SimulatedClock:
         self.error_ms = error_ms
         self._since_ms = true_ms
         self._mono_ms = mono_ms
-        self._rate = _MILLION + drift_ppm
+        self._drift_ppm = drift_ppm
 
     def read(self, true_ms: int) -> Now:
         """Return what both clocks say at this true time."""
-        elapsed_ms = (true_ms - self._since_ms) * self._rate // _MILLION
+        passed_ms = true_ms - self._since_ms
+        elapsed_ms = passed_ms + passed_ms * self._drift_ppm // _MILLION
         return Now(self._since_ms + elapsed_ms + self.error_ms, self._mono_ms + elapsed_ms)
 
     def find_true_ms(self, mono_ms: int) -> int:
         """Return the first true time at which the monotonic clock says at least `mono_ms`."""
-        return self._since_ms - (self._mono_ms - mono_ms) * _MILLION // self._rate
+        rate = _MILLION + self._drift_ppm
+        return self._since_ms - (self._mono_ms - mono_ms) * _MILLION // rate
 
     def set_right(self, true_ms: int, *, mono_ms: int, error_ms: int, drift_ppm: int) -> None:
         """Begin anew: another boot of the machine, or a time server that was reached again."""
         self.error_ms = error_ms
         self._since_ms, self._mono_ms = true_ms, mono_ms
-        self._rate = _MILLION + drift_ppm
+        self._drift_ppm = drift_ppm

@@ -93,6 +93,7 @@ def installed(scheme: Scheme) -> Iterator[None]:
         (checks, "check_words", checks.check_words),
         (presence, "find_unchanged", find_unchanged),
         (doorkeeper, "read_signers", read_signers),
+        (proof, "read_signatures", proof.read_signatures),
         (rounds, "order_proposers", order_proposers),
         (writing, "order_writers", order_writers),
     )

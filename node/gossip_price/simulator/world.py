@@ -255,7 +255,7 @@ class World:
                 if node.stopped is not None:
                     continue
                 thing = _TICK
-            elif life not in (-1, node.life):
+            elif life >= 0 and life != node.life:
                 continue
             if index in self.ears:
                 self._whisper(index, thing)  # type: ignore[arg-type]  # no action has an index
@@ -378,9 +378,7 @@ class World:
         kind, watchers = self._see_told[note.kind]
         if not watchers:
             return
-        told = Told(
-            kind, note.pair, note.round, note.id, note.count, note.reason, note.author
-        )
+        told = Told(kind, note.pair, note.round, note.id, note.count, note.reason, note.author)
         for see in watchers:
             see(moment, node.index, told)
 

@@ -331,6 +331,25 @@ def count_signers(node: Node) -> int:
     return max((note.count for note in node.get_notes(NoteKind.COSIGNED)), default=0)
 
 
+def test_one_that_says_all_the_time_that_it_lacks_all_makes_nobody_beat_more_than_often() -> None:
+    network = make_network(4, interval=600)
+    liar = get_ranked(network, 0)[3]
+    world = World(network)
+    world.run_until(START + 611)
+    before = [len(node.published) for node in world.nodes]
+    for number in range(40):
+        beat = make_heartbeat(network, liar, boot=2**50, sequence=number + 1)
+        world.send(liar, pack(heartbeats=[beat]))
+        world.run_until(START + 611 + number / 2)
+    sent = [
+        sum(len(decode(data).heartbeats) for data in node.published[first:])
+        for node, first in zip(world.nodes, before, strict=True)
+        if node.index != liar
+    ]
+    assert min(sent) >= 2
+    assert max(sent) <= 20_000 // HEARTBEAT_MS
+
+
 @pytest.mark.parametrize("loses_all", [False, True])
 def test_who_comes_back_after_all_others_have_signed_has_all_before_it_settles(
     *, loses_all: bool

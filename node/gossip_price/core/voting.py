@@ -121,6 +121,8 @@ class Voting:
             del round_.undecided[id_]
             if decision is _Decision.SIGN:
                 self._votes.bind(round_, id_, tally.report)
+                # In `Rounds` that was our one vote: our own turn need not be waited for.
+                round_.may_propose &= not self._votes.find(round_, self._me)
             elif reason not in ("signed", "listener"):
                 self._effects.note_tally(NoteKind.WITHHELD, tally, reason=reason)
 

@@ -27,6 +27,8 @@ _DOMAIN: Final = b"gossip-price tree 1"
 _CLOCK_AT: Final = 4
 _ROOTS_AT: Final = 11
 _decode = msgspec.msgpack.Decoder().decode
+#: How a message begins that has no entries and no receipts: four parts, version, two empty lists.
+_BEATS_ALONE: Final = b"\x94\x01\x90\x90"
 
 Known = dict[bytes, tuple[int, frozenset[int]]]
 """Round and signers (by index) of each proven report, by its id."""
@@ -40,8 +42,8 @@ class AgreementChecker(Checker):
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         self._journals: dict[int, Any] = {}
-        #: The clock (milliseconds) and the roots in each node's newest heartbeat.
-        self._said: dict[int, tuple[int, bytes]] = {}
+        #: The message with each node's newest heartbeat.
+        self._said: dict[int, bytes] = {}
         self._here: set[int] = set()
         self._looked: Moment | None = None
 
@@ -55,8 +57,8 @@ class AgreementChecker(Checker):
     def published(self, at: Moment, node: int, data: bytes) -> None:
         if node in self.liars:
             return
-        for beat in _decode(data)[3]:
-            self._said[node] = beat[_CLOCK_AT], beat[_ROOTS_AT]
+        if data.startswith(_BEATS_ALONE) or _decode(data)[3]:
+            self._said[node] = data
 
     def inspected(self, at: Moment, node: int, machine: object, journal: Any) -> None:
         # Read when it is asked for, at once after the look or at the end.
@@ -89,7 +91,7 @@ class AgreementChecker(Checker):
             if lacking:
                 return index, f"{len(lacking)} closed reports differ, as {lacking[0].hex()[:8]}"
             # Its newest heartbeat may be of an earlier cut than the last look: by that one, then.
-            clock_ms, roots = self._said.get(index, (0, b""))
+            clock_ms, roots = _read_newest_beat(self._said.get(index))
             said_cut, said = _read_roots(roots)
             if said != _compute_roots(
                 _select(all_known, _compute_oldest(clock_ms // 1000), said_cut)
@@ -134,6 +136,12 @@ def _select(known: Known, oldest: int, cut: int) -> Known:
 def _compute_oldest(unix_s: int) -> int:
     """Return the first round start of the days that are kept."""
     return (unix_s // _DAY_S - _DAYS + 1) * _DAY_S
+
+
+def _read_newest_beat(message: bytes | None) -> tuple[int, bytes]:
+    """Return the clock (milliseconds) and the roots of the heartbeat in there."""
+    beats = _decode(message)[3] if message is not None else ()
+    return (beats[-1][_CLOCK_AT], beats[-1][_ROOTS_AT]) if beats else (0, b"")
 
 
 def _read_roots(data: bytes) -> tuple[int, dict[int, bytes]]:

@@ -16,6 +16,8 @@ _REPORT: Final = StructType(
     "uint64 observedAt,address proposer)"
 )
 _decode = msgspec.msgpack.Decoder().decode
+#: How a message begins that has no entries: four parts, the version, an empty list.
+_NO_ENTRIES: Final = b"\x94\x01\x90"
 
 Recover = Callable[[bytes, bytes], bytes]
 """(digest, signature) → address; raises SignatureError."""
@@ -57,6 +59,8 @@ class Evidence:
 
     def _read(self, data: bytes) -> tuple[Heard, ...]:
         """Return the entries of a message; none if it is not one."""
+        if data.startswith(_NO_ENTRIES):
+            return ()
         try:
             _, entries, *_ = _decode(data)
             return tuple(

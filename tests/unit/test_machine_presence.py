@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from crafted import make_heartbeat, pack
+from gossip_price.core import catchup
 from gossip_price.core import events as ev
 from gossip_price.core.hearing import (
     MemberPresence,
@@ -17,6 +18,7 @@ from gossip_price.core.hearing import (
 from gossip_price.core.testimony import decode_testimony, encode_heard
 from gossip_price.core.wire import decode
 from networks import PAIR, START, SampleNetwork, make_network
+from past import NEXT_DAY, begin_with, get_known, make_past
 from world import PRICE, STORE, World
 
 
@@ -149,6 +151,36 @@ def test_after_a_restart_with_unsettled_prices_nobody_is_held_to_be_silent() -> 
     for second in range(5, 180):
         world.run_until(START + second)
         assert set(get_states(world, 0)) <= {State.ALIVE, State.LATE, State.NEVER}
+
+
+def test_after_a_restart_amid_prices_that_one_never_signs_beats_count_as_before() -> None:
+    """There is always a report that awaits signers, and an earlier life left the first."""
+    world = World(make_network(5), alive=[0, 1, 2, 3])
+    world.run_until(START + 40)
+    world.restart(0)
+    world.run_until(START + 120)
+    world.kill(3)
+    world.run_until(START + 150)
+    assert get_states(world, 0)[3] is State.SILENT
+
+
+def test_while_one_catches_up_with_what_all_have_signed_nobody_is_held_to_be_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They have no reason to beat often: nothing is under way."""
+    monkeypatch.setattr(catchup, "ASK_IDS_MAX", 4)
+    network = make_network(4, interval=600)
+    past = list(make_past(network, range(80), (0, 1, 2, 3)).values())
+    world = begin_with(network, {0: past, 1: past, 2: past, 3: []})
+    world.latency = lambda sender, receiver: 2_000 if 3 in (sender, receiver) else 10
+    world.run_until(NEXT_DAY + 60)
+    known = set()
+    for second in range(60, 300, 5):
+        world.run_until(NEXT_DAY + second)
+        assert State.SILENT not in get_states(world, 3)
+        known.add(len(get_known(world, 3)))
+    assert max(known) >= 80
+    assert len(known) >= 12  # it takes longer than it takes to fall silent
 
 
 def test_a_process_that_was_stopped_for_long_blames_nobody() -> None:

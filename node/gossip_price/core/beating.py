@@ -51,9 +51,17 @@ class Beating:
         """We are on the way out: say nothing more."""
         self._is_leaving = True
 
-    def process_price(self, now: Now) -> None:
-        """A price is under way, and none was before; or all have signed it."""
+    def process_price(self, now: Now, *, is_first: bool) -> None:
+        """A price is under way; `is_first`: no other awaits signers."""
         self._presence.process_price()
+        if is_first:
+            self._owe(now)
+
+    def process_all_signed(self, now: Now) -> None:
+        """All have signed a price that awaited signers."""
+        self._owe(now)
+
+    def _owe(self, now: Now) -> None:
         members = len(self._calendar.get_current(now).members)
         self._pulse.process_price(self._me, self.sequence, members, now.mono_ms)
 

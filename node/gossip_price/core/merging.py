@@ -86,8 +86,7 @@ class Merging:
             round_.is_expected = False  # it has its price, if by another epoch
 
     def _await_settling(self, tally: Tally, now: Now) -> None:
-        if self._reports.is_all_signed():
-            self._beating.process_price(now)
+        self._beating.process_price(now, is_first=self._reports.is_all_signed())
         self._reports.await_signers(tally)
 
     # --- merging ------------------------------------------------------------------------------
@@ -122,9 +121,10 @@ class Merging:
 
     def _complete(self, tally: Tally, now: Now) -> None:
         """Everybody has signed: one more heartbeat tells who lacks some, then they are seldom."""
-        self._reports.complete(tally)
-        self._beating.process_price(now)
-        self._agenda.look_again()
+        # Of a round that was given up long ago, nobody awaited them.
+        if self._reports.complete(tally):
+            self._beating.process_all_signed(now)
+            self._agenda.look_again()
 
     def process_heartbeat(self, heartbeat: Heartbeat, now: Now) -> None:
         """Name again soon what all have signed and this member lacks."""

@@ -99,9 +99,11 @@ class Reports:
         if not tally.is_complete:
             self._incomplete.add(tally.id)
 
-    def complete(self, tally: Tally) -> None:
-        """Everybody has signed the report."""
+    def complete(self, tally: Tally) -> bool:
+        """Everybody has signed the report; tell whether that was awaited."""
+        is_awaited = tally.id in self._incomplete
         self._incomplete.discard(tally.id)
+        return is_awaited
 
     def settle(self, tally: Tally) -> None:
         """The report may be written as it is now."""

@@ -330,6 +330,31 @@ def test_what_did_not_show_is_looked_for_when_no_write_is_under_way() -> None:
     assert set(again.ids) == {row.id for row in ROWS}
 
 
+def test_after_what_did_not_show_was_found_the_next_page_follows() -> None:
+    audit, _ = make_audit()
+    rows = sorted(
+        NETWORK.rows(compute_page_rows(CHAIN)), key=lambda row: (row.report.round, row.id)
+    )
+    again = look_for_hidden(audit, begin_page(audit, DUE_MS, rows), DUE_MS)
+    found = tuple(FoundRow(row.id, make_claim(row), None, "1") for row in rows)
+    assert audit.process(ev.RowsRead(again.token, found), CHAIN, at(DUE_MS)) == []
+    (recall,) = audit.advance(at(DUE_MS + AUDIT_PAUSE_MS), is_free=True)
+    assert isinstance(recall, ev.RecallRange)
+    assert recall.after == (rows[-1].report.round, rows[-1].id)
+
+
+def test_what_did_not_show_in_a_database_that_went_away_is_not_looked_for_in_the_next() -> None:
+    audit, writing = make_audit()
+    read = begin_page(audit, DUE_MS, ROWS)
+    assert audit.process(ev.RowsRead(read.token, ()), CHAIN, at(DUE_MS)) == []
+    audit.process_down()
+    connect(audit, writing, DUE_MS)
+    deadline_ms = audit.get_deadline_ms(is_free=True)
+    assert deadline_ms is not None
+    assert deadline_ms > DUE_MS
+    assert begin_page(audit, deadline_ms).range is not None
+
+
 def test_a_page_is_not_read_when_a_batch_has_left_since_the_journal_was_asked() -> None:
     audit, writing = make_audit()
     (recall,) = audit.advance(at(DUE_MS), is_free=True)

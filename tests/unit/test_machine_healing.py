@@ -31,6 +31,7 @@ from gossip_price.core.questions import (
 from gossip_price.core.types import Entry
 from gossip_price.core.wire import decode, decode_open, encode_open
 from gossip_price.network.document import PairTerms
+from gossip_price.network.epochs import EpochChain
 from networks import START, SampleNetwork, make_network
 from world import Node, World
 
@@ -317,6 +318,44 @@ def test_once_all_have_signed_one_more_heartbeat_says_so_and_then_they_are_seldo
     world = World(make_network(4, interval=600))
     assert count_beats(world, START + 601, START + 611) == [1] * 4
     assert sum(count_beats(world, START + 611, START + 631)) <= 4
+
+
+def test_who_has_beaten_for_a_price_beats_again_when_the_last_member_has_signed_it() -> None:
+    network = make_network(4, interval=600)
+    first, *_, last = get_ranked(network, 1)
+    world = World(network)
+    world.run_until(START + 590)
+    signed_s = START + 607
+    world.fetch_ms_by_member[last] = 6_000
+    world.run_until(signed_s)
+    assert count_signers(world.nodes[first]) == 4
+    assert min(count_beats(world, signed_s, signed_s + HEARTBEAT_MS // 1000)) == 1
+    assert sum(count_beats(world, signed_s + HEARTBEAT_MS // 1000, signed_s + 25)) <= 4
+
+
+def test_who_was_removed_lacks_nothing_of_the_epoch_after_its_own() -> None:
+    """Its heartbeats name less, for it may hear nobody any more: nobody beats for that."""
+    network = make_network(4, interval=600)
+    following = network.follow(start_index=2, members=3)
+    (removed,) = (
+        index
+        for index, address in enumerate(network.document.addresses)
+        if address not in following.document.index_by_address
+    )
+    world = World(network, chain=EpochChain([network.document, following.document]))
+    begin_s = following.document.start + 11
+    world.run_until(begin_s)
+    world.kill(removed)
+    before = [len(node.published) for node in world.nodes]
+    for number in range(20):
+        beat = make_heartbeat(network, removed, sequence=number + 1, boot=2**50)
+        world.send(removed, pack(heartbeats=[beat]))
+        world.run_until(begin_s + number / 2)
+    sent = [len(node.published) - first for node, first in zip(world.nodes, before, strict=True)]
+    assert sum(sent) <= 2
+    for node in world.nodes:
+        if node.index != removed:
+            assert not node.get_notes(NoteKind.IGNORED)
 
 
 def test_while_a_signature_may_still_come_they_are_often() -> None:

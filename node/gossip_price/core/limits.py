@@ -42,8 +42,8 @@ POISON_RETRY_MS: Final = 600_000
 #: A row that only a receipt vouches for is inserted (idempotently) by ourselves after this time at
 #: most; all such rows go together, so that the check costs few statements.
 RECEIPT_TRUST_MS: Final = 3_600_000
-#: Heartbeat interval of few members while a price is under way (something is open and not settled);
-#: it grows so that all members together send about 4 a second.
+#: Heartbeat interval of few members while a price is under way (neither settled nor signed by
+#: all members); it grows so that all members together send about 4 a second.
 HEARTBEAT_MS: Final = 5_000
 #: The same while nothing is under way, which in a network of long rounds is most of the time: all
 #: together send one in 3 s then. Who is asked to show itself soon is not in a hurry.

@@ -12,6 +12,7 @@ import pytest
 from crafted import carries_entries, get_ranked, make_heartbeat, pack
 from gossip_price import crypto
 from gossip_price.core import events as ev
+from gossip_price.core import merging
 from gossip_price.core.events import NoteKind
 from gossip_price.core.limits import (
     ANSWERS_A_SECOND,
@@ -356,6 +357,14 @@ def test_who_was_removed_lacks_nothing_of_the_epoch_after_its_own() -> None:
     for node in world.nodes:
         if node.index != removed:
             assert not node.get_notes(NoteKind.IGNORED)
+
+
+def test_who_has_more_open_than_a_heartbeat_names_lacks_nothing_that_it_leaves_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(merging, "OPEN_IDS_MAX", 3)
+    world = World(make_network(4, interval=600, mode="EveryNode"))
+    assert sum(count_beats(world, START + 612, START + 628)) <= 2
 
 
 def test_while_a_signature_may_still_come_they_are_often() -> None:

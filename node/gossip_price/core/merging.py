@@ -128,12 +128,16 @@ class Merging:
 
     def process_heartbeat(self, heartbeat: Heartbeat, now: Now) -> None:
         """Name again soon what all have signed and this member lacks."""
+        named = decode_open(heartbeat.open)
+        # Who has more open than it can name says nothing of what it leaves out.
+        unnamed_bits = -1 if len(named) >= OPEN_IDS_MAX else 0
         # While anything is incomplete, our next heartbeat comes soon anyhow.
         for tally in self._reports.list_complete():
-            lacks = tally.signer_bits & ~decode_open(heartbeat.open).get(tally.id, 0)
+            lacks = tally.signer_bits & ~named.get(tally.id, unnamed_bits)
             if lacks and heartbeat.member in tally.document.index_by_address:
                 self._beating.process_lack(now)
                 self._agenda.look_again()
+                return
 
     def merge_own(self, tally: Tally, member: int, signature: bytes, now: Now) -> None:
         """Add our own signature, and let all know: an entry is sent on for that alone."""

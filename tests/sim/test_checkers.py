@@ -102,11 +102,24 @@ def test_who_was_refused_halves_its_batch_while_the_next_in_turn_writes(cost: Co
     assert not write_at(cost, 1_000, 1_001, 1_002)
 
 
+def be_slow(checker: CostChecker) -> None:
+    """Let another row take long."""
+    other = ROW._replace(id=b"another".ljust(32))
+    checker.asked_to_write(Moment(0, 0, 0), 9, (other,))
+    checker.inserted(Moment(20_000, 20_000, 20_000), 9, (other,))
+
+
 def test_whom_a_slow_database_kept_busy_may_write_what_is_overdue(cost: CostChecker) -> None:
-    assert not write_at(cost, 1_000, 4_000, 4_001, 4_002)
+    be_slow(cost)
+    assert not write_at(cost, 21_000, 24_000, 24_001, 24_002)
+
+
+def test_who_takes_over_at_once_with_others_is_a_herd(cost: CostChecker) -> None:
+    assert write_at(cost, 21_000, 24_000, 24_001, 24_002)
 
 
 def test_after_an_outage_they_are_a_herd_whatever_was_tried_before(cost: CostChecker) -> None:
-    assert not write_at(cost, 1_000)
-    cost.connected(Moment(3_500, 3_500, 3_500), 0)
-    assert write_at(cost, 4_000, 4_001, 4_002)
+    be_slow(cost)
+    assert not write_at(cost, 21_000)
+    cost.connected(Moment(23_500, 23_500, 23_500), 0)
+    assert write_at(cost, 24_000, 24_001, 24_002)

@@ -291,3 +291,15 @@ def test_a_price_may_differ_by_its_share_of_our_own_and_by_no_unit_more() -> Non
     assert [is_within_deviation(price, 10_000, 100) for price in prices] == [
         False, True, True, False,
     ]  # fmt: skip
+
+
+def test_who_has_signed_is_not_woken_for_its_own_turn() -> None:
+    network = make_network(4, interval=600, fallback_delay=100)
+    ranked = get_ranked(network, 0)
+    world = World(network)
+    for rank in (1, 2, 3):
+        node = world.nodes[ranked[rank]]
+        world.run_until(START + rank * 100 - 0.1)
+        before = node.turns_taken
+        world.run_until(START + rank * 100 + 0.1)
+        assert node.turns_taken == before

@@ -1,8 +1,8 @@
 """Who is there: the newest heartbeat of each member, and what we ourselves hear and see.
 
 The clock here is our own pulse: who was not heard for so many of our beats is late. All members
-beat alike, seldom in quiet and often while a price is under way, so that nobody has to tell how
-soon it will beat again; and while our process is stopped, nobody is held to be late.
+beat much alike, seldom in quiet and often while a price lacks signers, so that nobody has to tell
+how soon it will beat again; and while our process is stopped, nobody is held to be late.
 """
 
 from __future__ import annotations

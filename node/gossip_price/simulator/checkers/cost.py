@@ -21,6 +21,8 @@ _AUDITS = 4
 #: Who writes in turn does so a step after the one before (3 s).
 _HERD_MS = 2_000
 _HERD = 3
+#: A database that was slow is held to be so for this long.
+_SLOW_MS = 120_000
 #: So many writes of a node tell whether it reads before it writes; now and then an audit may
 #: fall into the same moment.
 _WRITES = 4
@@ -44,6 +46,9 @@ class CostChecker(Checker):
         #: Who lately sent which row to the database, and when; when one last reached it anew.
         self._attempts: dict[bytes, dict[int, int]] = {}
         self._connected_ms = 0
+        #: By node when it last sent rows; and when the database last took a herd's time for some.
+        self._asked_ms: dict[int, int] = {}
+        self._slow_ms = -_SLOW_MS
         self._standing: set[bytes] = set()
         #: Ids under which somebody's false row has stood: no INSERT of these changes anything.
         self._squatted: set[bytes] = set()
@@ -108,6 +113,7 @@ class CostChecker(Checker):
 
     def asked_to_write(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
         self.statements += 1
+        self._asked_ms[node] = at.true_ms
         self._writes[node] = self._writes.get(node, 0) + 1
         self._looked[node] = self._looked.get(node, 0) + (self._read_ms.get(node) == at.true_ms)
         if len({row.id for row in rows}) != len(rows):
@@ -124,7 +130,8 @@ class CostChecker(Checker):
             attempts = self._attempts.setdefault(row.id, {})
             first_ms = min(attempts.values(), default=at.true_ms)
             attempts[node] = at.true_ms
-            if self._connected_ms < first_ms <= at.true_ms - _HERD_MS:
+            is_slow = at.true_ms - self._slow_ms < _SLOW_MS
+            if is_slow and self._connected_ms < first_ms <= at.true_ms - _HERD_MS:
                 continue  # a slow database keeps the next in turn busy with the row before
             lately = [other for other, ms in attempts.items() if at.true_ms - ms < _HERD_MS]
             if len(lately) >= _HERD:
@@ -134,6 +141,8 @@ class CostChecker(Checker):
 
     def inserted(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
         self.rows += len(rows)
+        if at.true_ms - self._asked_ms.get(node, at.true_ms) >= _HERD_MS:
+            self._slow_ms = at.true_ms
         self._standing.update(row.id for row in rows)
 
     def removed(self, at: Moment, ids: tuple[bytes, ...]) -> None:

@@ -60,36 +60,41 @@ def test_they_are_seldom_between_prices() -> None:
         assert len(calm) <= (calm_ms[1] - calm_ms[0]) // quiet_ms + 1
 
 
-def test_news_is_told_at_once_and_again_soon() -> None:
+#: A moment at which the last heartbeat is some time ago, and the next far off.
+QUIET_MS = HEARTBEAT_LOUD_MS + HEARTBEAT_MS + 1
+
+
+def make_quiet() -> Pulse:
+    """Return a pulse that beats seldom at QUIET_MS."""
     pulse = Pulse(0)
     pulse.process_beat(4, HEARTBEAT_LOUD_MS)
-    now_ms = HEARTBEAT_LOUD_MS + HEARTBEAT_MS + 1
-    assert pulse.get_deadline_ms(is_all_signed=True) > now_ms
-    pulse.hurry(now_ms)
-    assert pulse.get_deadline_ms(is_all_signed=True) == now_ms
-    pulse.process_beat(4, now_ms)
-    assert pulse.get_deadline_ms(is_all_signed=True) == now_ms + HEARTBEAT_MS
+    return pulse
+
+
+def test_news_is_told_at_once_and_again_soon() -> None:
+    pulse = make_quiet()
+    assert pulse.get_deadline_ms(is_all_signed=True) > QUIET_MS
+    pulse.hurry(QUIET_MS)
+    assert pulse.get_deadline_ms(is_all_signed=True) == QUIET_MS
+    pulse.process_beat(4, QUIET_MS)
+    assert pulse.get_deadline_ms(is_all_signed=True) == QUIET_MS + HEARTBEAT_MS
 
 
 def test_who_lacks_what_all_have_signed_is_told_within_an_interval_and_once() -> None:
     """Others need not do so: nobody is late for it."""
-    pulse = Pulse(0)
-    pulse.process_beat(4, HEARTBEAT_LOUD_MS)
-    now_ms = HEARTBEAT_LOUD_MS + HEARTBEAT_MS + 1
-    pulse.process_lack(b"member", 1, 4, now_ms)
+    pulse = make_quiet()
+    pulse.process_lack(b"member", 1, 4, QUIET_MS)
     due_ms = pulse.get_deadline_ms(is_all_signed=True)
-    assert now_ms < due_ms <= now_ms + HEARTBEAT_MS
+    assert QUIET_MS < due_ms <= QUIET_MS + HEARTBEAT_MS
     assert pulse.is_quiet(is_all_signed=True)
     pulse.process_beat(4, due_ms)
     assert pulse.get_deadline_ms(is_all_signed=True) == due_ms + compute_quiet_interval_ms(4)
 
 
 def test_whoever_else_lacks_it_does_not_put_that_heartbeat_off() -> None:
-    pulse = Pulse(0)
-    pulse.process_beat(4, HEARTBEAT_LOUD_MS)
-    first_ms = HEARTBEAT_LOUD_MS + HEARTBEAT_MS + 1
-    pulse.process_lack(b"member", 1, 4, first_ms)
+    pulse = make_quiet()
+    pulse.process_lack(b"member", 1, 4, QUIET_MS)
     due_ms = pulse.get_deadline_ms(is_all_signed=True)
-    for now_ms in range(first_ms, due_ms, STEP_MS):
-        pulse.process_lack(b"member", 1, 4, now_ms)
+    for at_ms in range(QUIET_MS, due_ms, STEP_MS):
+        pulse.process_lack(b"member", 1, 4, at_ms)
         assert pulse.get_deadline_ms(is_all_signed=True) == due_ms

@@ -55,13 +55,10 @@ class Beating:
         """A price is under way; `is_first`: no other awaits signers."""
         self._presence.process_price()
         if is_first:
-            self._owe(now)
+            self.owe(now)
 
-    def process_all_signed(self, now: Now) -> None:
-        """All have signed a price that awaited signers."""
-        self._owe(now)
-
-    def _owe(self, now: Now) -> None:
+    def owe(self, now: Now) -> None:
+        """Others are to hear of a price soon: it has come, or all have signed it."""
         members = len(self._calendar.get_current(now).members)
         self._pulse.process_price(self._me, self.sequence, members, now.mono_ms)
 

@@ -123,7 +123,7 @@ class Merging:
         """Everybody has signed: one more heartbeat tells who lacks some, then they are seldom."""
         # Of a round that was given up long ago, nobody awaited them.
         if self._reports.complete(tally):
-            self._beating.process_all_signed(now)
+            self._beating.owe(now)
             self._agenda.look_again()
 
     def process_heartbeat(self, heartbeat: Heartbeat, now: Now) -> None:

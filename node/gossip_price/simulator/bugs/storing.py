@@ -57,7 +57,7 @@ def await_all_until_cap() -> AbstractContextManager[None]:
     """Whoever has not signed yet is waited for until the cap, however silent."""
 
     def settles_ms(self: Any) -> int | None:
-        if self.proven_ms is None or len(self.signatures) == len(self.document.members):
+        if self.proven_ms is None or self.is_complete:
             due_ms: int | None = original(self)
             return due_ms
         cap_ms: int = self.proven_ms + self.document.settle_cap * 1000

@@ -5,7 +5,7 @@ A thin layer: time, queue, journal, table and the order of effects are `gossip_p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -113,12 +113,12 @@ class ToldLinks(Links):
 
     def spread(
         self, sender: int, receivers: Iterable[int], true_ms: int, data: bytes
-    ) -> Iterable[tuple[int, int]]:
-        return [
-            (receiver, self._world.latency(sender, receiver))
-            for receiver in receivers
-            if not self._world.drops(sender, receiver, data)
-        ]
+    ) -> Mapping[int, Sequence[int]]:
+        arrived: dict[int, list[int]] = {}
+        for receiver in receivers:
+            if not self._world.drops(sender, receiver, data):
+                arrived.setdefault(self._world.latency(sender, receiver), []).append(receiver)
+        return arrived
 
 
 class CountedServer(DatabaseServer):

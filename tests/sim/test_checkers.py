@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gossip_price import core
@@ -13,7 +14,7 @@ from gossip_price.simulator.changes import Announcer
 from gossip_price.simulator.checkers import Checker, Evidence, Setting
 from gossip_price.simulator.checkers.bounds import Attributes, measure
 from gossip_price.simulator.checkers.cost import CostChecker
-from gossip_price.simulator.facts import Claim, Moment, Row, Watcher
+from gossip_price.simulator.facts import Alarms, Claim, Moment, Row, Watcher
 from gossip_price.simulator.plan import Options, make_plan
 from gossip_price.simulator.run import run_plan
 from gossip_price.simulator.scheme import CHEAP
@@ -33,6 +34,53 @@ class Comparer(Watcher):
     def inspected(self, at: Moment, node: int, machine: object, journal: object) -> None:
         self.nodes.add(node)
         assert list(measure(machine, self.attributes)) == list(measure(machine))
+
+
+class Sleeper(Watcher):
+    """Wants to see a turn a minute by the wall clock and every few seconds by the other one."""
+
+    hears_words = False
+
+    def __init__(self) -> None:
+        self.alarms = Alarms()
+        self.turns: list[tuple[Moment, int]] = []
+        self.messages: list[bytes] = []
+
+    def turned(self, at: Moment, node: int) -> None:
+        self.turns.append((at, node))
+        self.alarms.set_wall(node, get_minute(at.wall_ms + 60_000))
+        self.alarms.set_mono(node, at.mono_ms + 40_000 * (node + 1))
+        self.alarms.set_mono(node, at.mono_ms + 90_000)
+
+    def heard(self, at: Moment, node: int, author: str, data: bytes) -> None:
+        self.messages.append(data)
+
+
+class Wakeful(Watcher):
+    """Sees all turns and messages, and which of them the other one is to see."""
+
+    def __init__(self) -> None:
+        self.turns: list[tuple[Moment, int]] = []
+        self.messages: list[bytes] = []
+        self.passed = 0
+        self._waits: dict[int, tuple[int, int]] = {}
+
+    def turned(self, at: Moment, node: int) -> None:
+        wall_ms, mono_ms = self._waits.get(node, (0, 0))
+        self.passed += 1
+        if at.wall_ms >= wall_ms or at.mono_ms >= mono_ms:
+            self.turns.append((at, node))
+            next_ms = at.mono_ms + min(40_000 * (node + 1), 90_000)
+            self._waits[node] = get_minute(at.wall_ms + 60_000), next_ms
+
+    def heard(self, at: Moment, node: int, author: str, data: bytes) -> None:
+        _, entries, *_ = msgspec.msgpack.decode(data)
+        if entries:
+            self.messages.append(data)
+
+
+def get_minute(wall_ms: int) -> int:
+    return wall_ms // 60_000 * 60_000
 
 
 def list_set(tree: ast.AST) -> set[str]:
@@ -76,6 +124,15 @@ def test_a_machine_is_measured_by_what_the_first_one_holds() -> None:
 def test_who_hears_of_some_kinds_asks_for_no_others(watcher: type[Watcher]) -> None:
     spelled = KINDS.intersection(watcher.told.__code__.co_consts)
     assert watcher.hears_of == spelled
+
+
+def test_who_waits_sees_the_turns_and_messages_that_it_waits_for() -> None:
+    sleeper, wakeful = Sleeper(), Wakeful()
+    options = Options(members=4, faults=("clock", "kill"))
+    run_plan(make_plan(3, options), watchers=(sleeper, wakeful))
+    assert sleeper.turns == wakeful.turns
+    assert sleeper.messages == wakeful.messages
+    assert 20 < len(sleeper.turns) < wakeful.passed // 10
 
 
 ROW = Row(bytes(32), Claim(bytes(32), "ETH-USD", 0, 1, 8, 0, bytes(20)), ())

@@ -84,11 +84,7 @@ class Asking:
 
         Gossip that is on its way to us may have waited for company twice.
         """
-        claims = {
-            id_: bits
-            for id_, bits in decode_open(heartbeat.open).items()
-            if self._reports.find_missing(id_, bits)
-        }
+        claims = self._reports.pick_missing(decode_open(heartbeat.open))
         if not claims and not self._healing.has_claims(author):
             return
         self._agenda.look_again()
@@ -172,7 +168,7 @@ class Asking:
             return
         for entry in gift.entries:
             id_ = entry.report.compute_id(self._calendar.chain.separator)
-            bits = read_signers(entry)
+            bits = read_signers(entry).bits
             is_news = bool(self._reports.find_missing(id_, bits))
             is_new = id_ not in self._reports and not self._reports.forest.get_bits(id_)
             # [reject] what we did not ask for, or the same again

@@ -56,8 +56,9 @@ class Doorkeeper:
         id_ = report.compute_id(document.separator)
         tally = self._reports.get(id_)
         known = self._reports.forest.get_bits(id_) if tally is None else tally.signer_bits
-        news = read_signers(entry) & ~known
-        unseen = [one for one in entry.signatures if news >> one.member & 1] if news else []
+        claimed = read_signers(entry)
+        news = claimed.bits & ~known
+        unseen = claimed.pick(news) if news else []
         if not known and len(unseen) < document.minimum_signers:
             round_ = self._rounds.get(document, report.pair, report.round)
             variants = [

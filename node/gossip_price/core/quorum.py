@@ -5,17 +5,36 @@ Merging is a union over members, so order, loss and duplication of messages do n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from gossip_price.core.events import ProvenRecord
 from gossip_price.core.types import Entry, Now, Report, Signature
 from gossip_price.network.document import Document
 
 
-def read_signers(entry: Entry) -> int:
-    """Return whom an entry claims to be signed by, as bits: bit i is the member of index i."""
+class Claimed(NamedTuple):
+    """Whom an entry claims to be signed by: as bits (bit i is the member of index i), and how."""
+
+    bits: int
+    by_member: Mapping[int, Signature]
+
+    def pick(self, bits: int) -> list[Signature]:
+        """Return the signatures of these members, who are among the signers, by index."""
+        picked = []
+        while bits:
+            lowest = bits & -bits
+            picked.append(self.by_member[lowest.bit_length() - 1])
+            bits ^= lowest
+        return picked
+
+
+def read_signers(entry: Entry) -> Claimed:
+    """Return whom an entry claims to be signed by."""
     bits = 0
     for signature in entry.signatures:
         bits |= 1 << signature.member
-    return bits
+    return Claimed(bits, {signature.member: signature for signature in entry.signatures})
 
 
 class Tally:

@@ -6,7 +6,7 @@ in the journal. Decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from gossip_price.core import events as ev
@@ -82,6 +82,16 @@ class Reports:
         if tally is None:
             return bits & ~self.forest.get_bits(id_)
         return tally.find_missing(bits) if bits & ~tally.signer_bits else 0
+
+    def pick_missing(self, named: Mapping[bytes, int]) -> dict[bytes, int]:
+        """Return of these ids, each with signers as bits, those of which we lack a signer."""
+        missing = {}
+        for id_, bits in named.items():
+            tally = self._tallies.get(id_)
+            # Asked of every heartbeat, and hardly ever is there more.
+            if (tally is None or bits & ~tally.signer_bits) and self.find_missing(id_, bits):
+                missing[id_] = bits
+        return missing
 
     def is_in_journal_alone(self, id_: bytes) -> bool:
         """Tell whether it was proven and is no more in memory."""

@@ -6,10 +6,14 @@ no code with the core: nothing here knows its types.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 import msgspec
+
+#: Later than any clock says.
+_NEVER_MS: Final = 1 << 62
 
 
 class Moment(msgspec.Struct, frozen=True, array_like=True):
@@ -86,11 +90,38 @@ class Law(NamedTuple):
     protocol: int
 
 
+class Alarms:
+    """From when on watchers want to see a node's turns, by its own clocks; milliseconds, by node.
+
+    Most turns concern nobody. Once a turn is shown, each watcher says anew what it waits for.
+    """
+
+    def __init__(self) -> None:
+        self.wall_ms: defaultdict[int, int] = defaultdict(int)
+        self.mono_ms: defaultdict[int, int] = defaultdict(int)
+
+    def clear(self, node: int) -> None:
+        """A turn is shown: nobody waits for anything yet."""
+        self.wall_ms[node] = self.mono_ms[node] = _NEVER_MS
+
+    def set_wall(self, node: int, wall_ms: int) -> None:
+        """Show the first turn at or after this time of the node's wall clock."""
+        self.wall_ms[node] = min(self.wall_ms[node], wall_ms)
+
+    def set_mono(self, node: int, mono_ms: int) -> None:
+        """Show the first turn at or after this time of the node's monotonic clock."""
+        self.mono_ms[node] = min(self.mono_ms[node], mono_ms)
+
+
 class Watcher:
     """Sees everything, changes nothing. Override what matters; `node` is a node's index."""
 
     #: The kinds of note that `told` is called for; None: all.
     hears_of: ClassVar[frozenset[str] | None] = None
+    #: Whether `heard` is called for messages without entries too, which most are.
+    hears_words: ClassVar[bool] = True
+    #: What says which turns `turned` is called for; one of its own, or none: all.
+    alarms: Alarms | None = None
 
     def began(self, at: Moment, node: int, *, lost_volume: bool) -> None:
         """A node began a life."""

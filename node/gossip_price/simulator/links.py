@@ -6,7 +6,7 @@ a broken one is left out on purpose: the protocol must not need it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gossip_price.simulator.dice import Dice
@@ -31,24 +31,25 @@ class Links:
 
     def spread(
         self, sender: int, receivers: Sequence[int], true_ms: int, data: bytes
-    ) -> Iterable[tuple[int, int]]:
-        """Return who gets a copy of `data`, and after how many milliseconds each."""
+    ) -> Mapping[int, Sequence[int]]:
+        """Return after how many milliseconds who gets a copy of `data`, in the receivers' order."""
         del data
         is_peaceful = not (
             self.broken or self._refused_until_ms or self.loss_permille or self.copies_permille
         )
+        spread_ms = self.jitter_ms + self.extra_ms
+        if is_peaceful and not spread_ms:
+            return {self.latency_ms: receivers}
+        arrived: dict[int, list[int]] = {}
         if is_peaceful:
-            bound, latency_ms = self.jitter_ms + self.extra_ms + 1, self.latency_ms
-            late_ms = self._dice.list_below(bound, len(receivers))
-            return [
-                (receiver, latency_ms + more_ms)
-                for receiver, more_ms in zip(receivers, late_ms, strict=True)
-            ]
-        return [
-            (receiver, delay_ms)
-            for receiver in receivers
-            for delay_ms in self.route(sender, receiver, true_ms)
-        ]
+            late_ms = self._dice.list_below(spread_ms + 1, len(receivers))
+            for receiver, more_ms in zip(receivers, late_ms, strict=True):
+                arrived.setdefault(self.latency_ms + more_ms, []).append(receiver)
+        else:
+            for receiver in receivers:
+                for delay_ms in self.route(sender, receiver, true_ms):
+                    arrived.setdefault(delay_ms, []).append(receiver)
+        return arrived
 
     def route(self, sender: int, receiver: int, true_ms: int) -> tuple[int, ...]:
         """Return after how many milliseconds each copy arrives; none if it is lost."""

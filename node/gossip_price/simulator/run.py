@@ -28,7 +28,7 @@ from gossip_price.simulator.checkers.cost import CostChecker
 from gossip_price.simulator.checkers.liveness import Counts, LivenessChecker
 from gossip_price.simulator.database import Table
 from gossip_price.simulator.dice import Dice
-from gossip_price.simulator.facts import Digits, Law, Moment, Watcher
+from gossip_price.simulator.facts import Alarms, Digits, Law, Moment, Watcher
 from gossip_price.simulator.faults import arrange
 from gossip_price.simulator.history import History
 from gossip_price.simulator.liars import Liar
@@ -110,7 +110,7 @@ class _Run:
         )
         setting = Setting(
             Evidence(law.separator, scheme.recover), (law,), liars, self._peers, addresses,
-            self._protocols,
+            self._protocols, alarms=Alarms(),
         )  # fmt: skip
         self._checkers = make_checkers(setting)
         self._history = History()

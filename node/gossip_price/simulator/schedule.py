@@ -7,6 +7,7 @@ together, so that only times are sorted.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from heapq import heappop, heappush
 from typing import Generic, TypeVar
 
@@ -22,12 +23,16 @@ class Schedule(Generic[_T]):
 
     def add(self, at_ms: int, thing: _T) -> None:
         """Let this happen then, after all that was put at the same millisecond before."""
-        things = self._things.get(at_ms)
-        if things is None:
+        self.add_all(at_ms, (thing,))
+
+    def add_all(self, at_ms: int, things: Iterable[_T]) -> None:
+        """Let these happen then, one after the other."""
+        before = self._things.get(at_ms)
+        if before is None:
             heappush(self._times, at_ms)
-            self._things[at_ms] = deque((thing,))
+            self._things[at_ms] = deque(things)
         else:
-            things.append(thing)
+            before.extend(things)
 
     def take_next(self, until_ms: int) -> tuple[int, deque[_T]] | None:
         """Return the next time, if it is not after `until_ms`, and what happens then.

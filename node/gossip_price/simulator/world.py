@@ -18,10 +18,11 @@ from gossip_price.core.machine import Machine
 from gossip_price.core.types import Now, Observation
 from gossip_price.engine import TURN_EVENTS_MAX, Outward, Turns
 from gossip_price.network.epochs import EpochChain
+from gossip_price.simulator.checkers.evidence import has_entries
 from gossip_price.simulator.clock import SimulatedClock
 from gossip_price.simulator.database import Table
 from gossip_price.simulator.disk import PowerCutError, SimulatedJournal
-from gossip_price.simulator.facts import Moment, Told, Watcher
+from gossip_price.simulator.facts import Alarms, Moment, Told, Watcher
 from gossip_price.simulator.links import Links
 from gossip_price.simulator.market import DECIMALS, Market
 from gossip_price.simulator.nodes import Node, SimulatedSigner
@@ -42,6 +43,10 @@ Thing = tuple[int, int, ev.Event | Action | None]
 _TICK: Final = ev.Tick()
 Ear = Callable[[str, bytes], None]
 """What a liar hears: (author, data)."""
+
+
+class _Words(ev.Received, frozen=True):
+    """A message without entries, which few watchers read."""
 
 
 class SpinError(AssertionError):
@@ -82,8 +87,13 @@ class World:
         self._schedule: Schedule[Thing] = Schedule()
         self.watchers = tuple(watchers)
         # What happens most often is shown only to those whom it concerns.
-        self._see_turned = _find_who_sees("turned", watchers)
+        alarms = next((one.alarms for one in watchers if one.alarms is not None), Alarms())
+        self._alarms = alarms
+        patient = [one for one in watchers if one.alarms is alarms]
+        self._see_due = _find_who_sees("turned", patient)
+        self._see_turned = _find_who_sees("turned", [one for one in watchers if one not in patient])
         self._see_heard = _find_who_sees("heard", watchers)
+        self._see_words = _find_who_sees("heard", [one for one in watchers if one.hears_words])
         self._see_told = {
             kind: (kind.value, _find_who_sees("told", [w for w in watchers if _is_told(w, kind)]))
             for kind in ev.NoteKind
@@ -287,14 +297,18 @@ class World:
 
     def take(self, node: Node, events: Sequence[ev.Event]) -> None:
         """Let a node take a turn with these events, and carry out what it asks for."""
-        now = node.clock.read(self.true_ms)
+        index, now = node.index, node.clock.read(self.true_ms)
         moment = Moment(self.true_ms, now.wall_ms, now.mono_ms)
         for see in self._see_turned:
-            see(moment, node.index)
+            see(moment, index)
+        alarms = self._alarms
+        if now.mono_ms >= alarms.mono_ms[index] or now.wall_ms >= alarms.wall_ms[index]:
+            self._ring(moment, index)
         for event in events:
             if isinstance(event, ev.Received):
-                for see_heard in self._see_heard:
-                    see_heard(moment, node.index, event.author, event.data)
+                seeing = self._see_words if isinstance(event, _Words) else self._see_heard
+                for see_heard in seeing:
+                    see_heard(moment, index, event.author, event.data)
             elif event is not _TICK:
                 self._show_event(moment, node, event)
         try:
@@ -313,6 +327,12 @@ class World:
         # Most turns change nothing of what is due: the tick is on its way already.
         if due_ms != node.due_ms or due_ms <= now.mono_ms:
             self._set_tick(node, due_ms, now)
+
+    def _ring(self, moment: Moment, index: int) -> None:
+        """Show a turn to those who wait for one, each of whom says anew what it waits for."""
+        self._alarms.clear(index)
+        for see in self._see_due:
+            see(moment, index)
 
     def _set_tick(self, node: Node, due_ms: int, now: Now) -> None:
         node.due_ms = due_ms
@@ -394,13 +414,15 @@ class World:
         moment = self.get_moment(self.nodes[author])
         for see in self._see_published:
             see(moment, author, data)
-        event = ev.Received(self.nodes[author].peer_id, data)
-        true_ms, add = self.true_ms, self._schedule.add
+        received = ev.Received if has_entries(data) else _Words
+        event = received(self.nodes[author].peer_id, data)
         receivers = range(len(self.nodes)) if to is None else to
         others = [node for node in receivers if node != author]
-        for receiver, delay_ms in self.links.spread(author, others, true_ms, data):
+        true_ms = self.true_ms
+        for delay_ms, arrived in self.links.spread(author, others, true_ms, data).items():
             # It is on its way whatever becomes of the process that it will find there.
-            add(true_ms + delay_ms, (receiver, -1, event))
+            things: list[Thing] = [(receiver, -1, event) for receiver in arrived]
+            self._schedule.add_all(true_ms + delay_ms, things)
 
     def _penalize(self, node: Node, effect: ev.Penalize, moment: Moment) -> None:
         for watcher in self.watchers:

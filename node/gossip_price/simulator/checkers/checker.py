@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from gossip_price.simulator.checkers.evidence import Evidence
-from gossip_price.simulator.facts import Law, Moment, Watcher
+from gossip_price.simulator.facts import Alarms, Law, Moment, Watcher
 
 #: One is enough to fail a seed; some more help to see what it is about.
 _VIOLATIONS_MAX: Final = 20
@@ -26,7 +26,8 @@ class Setting(NamedTuple):
     """What a checker knows beforehand: epochs (oldest first), who lies, all nodes' peer ids.
 
     `protocols` are those that each node knows. `lateness_ms` is how much later than it is due an
-    undisturbed process may take its turn, by its own clock.
+    undisturbed process may take its turn, by its own clock. By `alarms` checkers say which turns
+    they want to see; None: they see all.
     """
 
     evidence: Evidence
@@ -36,6 +37,7 @@ class Setting(NamedTuple):
     addresses: tuple[bytes, ...]
     protocols: tuple[frozenset[int], ...] = ()
     lateness_ms: int = 100
+    alarms: Alarms | None = None
 
 
 class Checker(Watcher):
@@ -48,6 +50,7 @@ class Checker(Watcher):
         self.evidence = setting.evidence
         self.laws = setting.laws
         self.liars = setting.liars
+        self.alarms: Alarms = setting.alarms or Alarms()
         self.law_by_epoch = {law.epoch: law for law in setting.laws}
         self.violations: list[Violation] = []
 

@@ -35,6 +35,11 @@ class Heard(NamedTuple):
     bits: int
 
 
+def has_entries(data: bytes) -> bool:
+    """Tell whether a message may have entries; one of heartbeats alone, as most are, has none."""
+    return not data.startswith(_NO_ENTRIES)
+
+
 class Evidence:
     """Ids and signers, computed anew from the bytes and remembered by them."""
 
@@ -59,7 +64,7 @@ class Evidence:
 
     def _read(self, data: bytes) -> tuple[Heard, ...]:
         """Return the entries of a message; none if it is not one."""
-        if data.startswith(_NO_ENTRIES):
+        if not has_entries(data):
             return ()
         try:
             _, entries, *_ = _decode(data)

@@ -55,6 +55,7 @@ class SettlingChecker(Checker):
 
     name = "settling"
     hears_of = frozenset({"proven", "cosigned", "settled"})
+    hears_words = False
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -97,7 +98,8 @@ class SettlingChecker(Checker):
             self._kept.pop(node, None)
         self._awaited[node] = {}
         self._done[node] = set()
-        self._began_ms[node], self._due_ms[node] = None, 0
+        self._began_ms[node] = None
+        self._expect(node, 0)
         kept = {} if lost_volume else self._first_ms.get(node, {})
         # What an earlier life knew may have come from its journal, at this life's start.
         self._first_ms[node] = {
@@ -143,7 +145,7 @@ class SettlingChecker(Checker):
             ever[id_] = law
             one = _Awaited(law, at.mono_ms, len(signatures), is_known=False)
             self._awaited[node][id_] = one
-            self._due_ms[node] = min(self._due_ms[node], one.due_ms)
+            self._expect(node, one.due_ms)
 
     def told(self, at: Moment, node: int, told: Told) -> None:
         is_news = told.kind == "cosigned"
@@ -183,7 +185,12 @@ class SettlingChecker(Checker):
         if at.mono_ms < one.due_ms:
             # A turn that is late may find the new signer before it finds that it was due.
             one.passed = 0
-            self._due_ms[node] = min(self._due_ms[node], one.due_ms)
+            self._expect(node, one.due_ms)
+
+    def _expect(self, node: int, due_ms: int) -> None:
+        """Something is due then, besides what was awaited before."""
+        self._due_ms[node] = min(self._due_ms.get(node, due_ms), due_ms)
+        self.alarms.set_mono(node, due_ms)
 
     def _judge(self, at: Moment, node: int, told: Told, one: _Awaited) -> None:
         """Judge when a report settles: in the first turn at which it is due, and no sooner."""
@@ -201,6 +208,7 @@ class SettlingChecker(Checker):
     def turned(self, at: Moment, node: int) -> None:
         if at.mono_ms >= self._due_ms[node]:
             self._look(at, node)
+        self.alarms.set_mono(node, self._due_ms[node])
 
     def _look(self, at: Moment, node: int) -> None:
         """Count a turn for what is due, and find what is never settled."""

@@ -37,6 +37,7 @@ class VotesChecker(Checker):
             self._highest.pop(node, None)
             self._grows_s.pop(node, None)
             self._known.pop(node, None)
+        self.alarms.set_wall(node, 0)
 
     def told(self, at: Moment, node: int, told: Told) -> None:
         law = self.law_by_epoch.get(told.id) if told.kind == "epoch_known" else None
@@ -46,17 +47,18 @@ class VotesChecker(Checker):
 
     def turned(self, at: Moment, node: int) -> None:
         wall_s = at.wall_ms // 1000
-        if wall_s < self._grows_s.get(node, 0):
-            return
-        law = self.get_law(wall_s)
+        law = self.get_law(wall_s) if wall_s >= self._grows_s.get(node, 0) else None
         if law is not None:
             start = wall_s - wall_s % law.interval
             self._highest[node] = max(self._highest.get(node, 0), start)
             self._grows_s[node] = start + law.interval
+        self.alarms.set_wall(node, self._grows_s.get(node, 0) * 1000)
 
     def enacted(self, at: Moment, law: Law) -> None:
         super().enacted(at, law)
-        self._grows_s.clear()
+        for node in self._grows_s:
+            self._grows_s[node] = 0
+            self.alarms.set_wall(node, 0)
 
     def observed(self, at: Moment, node: int, pair: str, round_: int, price: int) -> None:
         self._seen.setdefault((node, pair, round_), []).append(price)

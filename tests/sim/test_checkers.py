@@ -42,7 +42,7 @@ class Sleeper(Watcher):
     hears_words = False
 
     def __init__(self) -> None:
-        self.alarms = Alarms()
+        self.alarms: Alarms = Alarms()
         self.turns: list[tuple[Moment, int]] = []
         self.messages: list[bytes] = []
 

@@ -85,7 +85,9 @@ class Turns:
             digests: list[bytes] = []
             recalls: list[ev.Recall | ev.RecallRange] = []
             for effect in effects:
-                if isinstance(effect, ev.Remember):
+                if isinstance(effect, ev.Note):
+                    outward.append(effect)  # what there is most of
+                elif isinstance(effect, ev.Remember):
                     records.append(effect.record)
                 elif isinstance(effect, ev.Sign):
                     digests.append(effect.digest)

@@ -50,7 +50,7 @@ class Member:
             ),
             key=lambda one: (one.entry.report.round, one.id),
         )
-        self.writing = Writing(ME, lambda store, mono_ms: [ME], lambda mono_ms: (ME,))
+        self.writing = Writing(ME, lambda store, mono_ms, among: among, lambda mono_ms: (ME,))
         self.audit = Audit(ME, self.writing, lambda id_: False)
         self.notes: list[Note] = []
         self.statements = 0

@@ -21,7 +21,7 @@ class WritingStory(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.writing = Writing(ME, lambda store, mono_ms: [ME, OTHER], lambda mono_ms: (ME, OTHER))
+        self.writing = Writing(ME, lambda store, mono_ms, among: among, lambda mono_ms: (ME, OTHER))
         self.mono_ms = 1_000
         self.added: set[bytes] = set()
         self.written: set[bytes] = set()

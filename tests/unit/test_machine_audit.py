@@ -196,7 +196,7 @@ def test_members_read_once_an_hour_and_at_different_times() -> None:
 
 
 def make_audit() -> tuple[Audit, Writing]:
-    writing = Writing(ME, lambda store, mono_ms: [ME], lambda mono_ms: (ME,))
+    writing = Writing(ME, lambda store, mono_ms, among: among, lambda mono_ms: (ME,))
     audit = Audit(ME, writing, lambda id_: False)
     connect(audit, writing, 0)
     return audit, writing
@@ -382,7 +382,7 @@ def test_holes_that_come_again_make_nobody_read_the_week_more_than_once_an_hour(
 
 
 def test_nothing_is_put_in_a_false_rows_place_before_it_has_settled() -> None:
-    writing = Writing(ME, lambda store, mono_ms: [ME], lambda mono_ms: (ME,))
+    writing = Writing(ME, lambda store, mono_ms, among: among, lambda mono_ms: (ME,))
     audit = Audit(ME, writing, lambda id_: id_ == ROWS[0].id)
     connect(audit, writing, 0)
     read = begin_page(audit, DUE_MS, ROWS[:2])

@@ -23,7 +23,7 @@ def at(mono_ms: int) -> Now:
 
 
 def make_writing(*others: bytes, up: bool = True) -> Writing:
-    writing = Writing(ME, lambda store, mono_ms: [ME, *others], lambda mono_ms: (ME, *others))
+    writing = Writing(ME, lambda store, mono_ms, among: among, lambda mono_ms: (ME, *others))
     if up:
         writing.process_up(STORE, at(0))
         writing.take_batch(at(ROLL_CALL_MS))
@@ -64,7 +64,7 @@ def test_who_was_removed_and_hears_nobody_writes_after_all_members() -> None:
     delays = set()
     for number in range(16):
         removed = bytes([100 + number]) * 20
-        writing = Writing(removed, lambda store, mono_ms: [], lambda mono_ms: roster)
+        writing = Writing(removed, lambda store, mono_ms, among: [], lambda mono_ms: roster)
         writing.process_up(STORE, at(0))
         writing.add(ROWS[0], at(0))
         writing.take_batch(at(ROLL_CALL_MS))

@@ -5,6 +5,8 @@ What it says of reports comes from those who know them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gossip_price.core import events as ev
 from gossip_price.core.calendar import Calendar
 from gossip_price.core.hearing import MemberPresence
@@ -106,10 +108,15 @@ class Beating:
             UNSIGNED,
         )
 
-    def get_writers(self, store: bytes, mono_ms: int) -> list[bytes]:
-        """Return the addresses of the members whose heartbeats, still fresh, name this store."""
+    def get_writers(
+        self, store: bytes, mono_ms: int, among: Iterable[bytes] | None = None
+    ) -> list[bytes]:
+        """Return the addresses of the members whose heartbeats, still fresh, name this store.
+
+        `among` these members; None: all.
+        """
         document = self._calendar.get_current_then(mono_ms)
-        return self._presence.get_writers(document, store, mono_ms)
+        return self._presence.get_writers(document, store, mono_ms, among)
 
     def describe(self, store: bytes | None, now: Now) -> MemberPresence:
         """Return what only we know of ourselves."""

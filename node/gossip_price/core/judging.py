@@ -51,7 +51,7 @@ def judge_known(found: FoundRow, truth: StoredRow, document: Document) -> Judgem
     """Judge a row under an id that we have proven ourselves; `truth` is what we would write."""
     known = dict(truth.signatures)
     try:
-        signers = set(verify_row(found.claim, document, known))
+        signers = set(verify_row(found.claim, document, truth.signatures))
     except UnprovenError as error:
         return Judgement(Standing.FALSE, error.reason, truth)
     if known.keys() - signers:

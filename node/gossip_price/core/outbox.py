@@ -33,13 +33,15 @@ class Outbox:
         self._receipts: list[Receipt] = []
         self._heartbeat: Heartbeat | None = None
         self.deadline_ms: int | None = None
-        self._second = 0
+        #: The second of which the messages are counted, and when it ends.
+        self._second = -1
+        self._ends_ms = 0
         self._count = 0
         self._count_before = 0
 
     def count_message(self, mono_ms: int) -> None:
         """Take note that a message was heard or sent."""
-        if mono_ms // 1000 != self._second:
+        if mono_ms >= self._ends_ms:
             self._roll(mono_ms)
         self._count += 1
 
@@ -109,3 +111,4 @@ class Outbox:
         if second != self._second:
             self._count_before = self._count if second == self._second + 1 else 0
             self._second, self._count = second, 0
+            self._ends_ms = (second + 1) * 1000

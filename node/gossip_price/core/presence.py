@@ -7,7 +7,7 @@ how soon it will beat again; and while our process is stopped, nobody is held to
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import compress
 from typing import Final
 
@@ -166,13 +166,19 @@ class Presence:
         other.newest = _Known(heartbeat, document, now, self._beat, stood)
         return True
 
-    def get_writers(self, document: Document, store: bytes, mono_ms: int) -> list[bytes]:
-        """Return the members of `document` that live and name `store`."""
+    def get_writers(
+        self,
+        document: Document,
+        store: bytes,
+        mono_ms: int,
+        among: Iterable[bytes] | None = None,
+    ) -> list[bytes]:
+        """Return the members of `document`, all or among these, that live and name `store`."""
         # Nobody can tell from outside whether another is quiet; a dead writer costs a step each.
         oldest = mono_ms - HEARTBEAT_MISSED * compute_quiet_interval_ms(len(document.members))
         return [
             address
-            for address in document.addresses
+            for address in (document.addresses if among is None else among)
             if (other := self._others.get(address)) is not None
             and (known := other.newest) is not None
             and known.received.mono_ms >= oldest

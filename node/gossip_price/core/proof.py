@@ -62,12 +62,12 @@ _signatures_decoder: Final = msgspec.json.Decoder(tuple[_ClaimedSignature, ...])
 
 
 def verify_row(
-    row: ClaimedRow, document: Document, known: Mapping[bytes, bytes] = _NOTHING
+    row: ClaimedRow, document: Document, known: tuple[tuple[bytes, bytes], ...] = ()
 ) -> tuple[bytes, ...]:
     """Return the addresses of all members that signed the row's report, by address.
 
     `document` is the epoch that the row names. Every signed column must say what the report
-    says. `known` are signatures by address that were checked before, over this id: the same bytes
+    says. `known` are (address, signature) that were checked before, over this id: the same bytes
     are not checked again. Raises UnprovenError.
     """
     if row.report is None or row.pair is None:
@@ -77,7 +77,7 @@ def verify_row(
     except (ValueError, msgspec.ValidationError) as error:
         _fail("report_malformed", str(error))
     _check_columns(row, report)
-    return verify_price(row.id, report, read_signatures(row.signatures), document, known)
+    return verify_price(row.id, report, read_signatures(row.signatures), document, dict(known))
 
 
 def read_signatures(text: str | None) -> Signatures:

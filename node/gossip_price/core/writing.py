@@ -8,7 +8,7 @@ which costs nothing where it was true.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from heapq import heappop, heappush
 from itertools import islice
@@ -28,8 +28,8 @@ from gossip_price.core.limits import (
 from gossip_price.core.rounds import order_writers
 from gossip_price.core.types import Now, Report, StoredRow
 
-Eligible = Callable[[bytes, int], Iterable[bytes]]
-"""(store id, mono_ms) → addresses of the members that may write to this store."""
+Eligible = Callable[[bytes, int, Sequence[bytes]], Sequence[bytes]]
+"""(store id, mono_ms, members) → those of them that may write to this store."""
 
 #: A time that is on no schedule.
 _UNSCHEDULED_MS: Final = -1
@@ -317,10 +317,13 @@ class Writing:
         if self.store is None:
             return 0
         roster = self._get_roster(mono_ms)
-        is_member = self._me in roster
-        others = self._eligible(self.store, mono_ms) if is_member else roster
-        order = order_writers(self.store, slot, frozenset((self._me, *others)))
-        rank = order.index(self._me) + (0 if is_member else len(roster))
+        if self._me in roster:
+            order = order_writers(self.store, slot, roster)
+            before = order[: order.index(self._me)]
+            rank = len(self._eligible(self.store, mono_ms, before))
+        else:
+            order = order_writers(self.store, slot, (self._me, *roster))
+            rank = order.index(self._me) + len(roster)
         return rank * WRITER_STEP_MS
 
 

@@ -34,10 +34,10 @@ class Links:
     ) -> Mapping[int, Sequence[int]]:
         """Return after how many milliseconds who gets a copy of `data`, in the receivers' order."""
         del data
+        spread_ms = self.jitter_ms + self.extra_ms
         is_peaceful = not (
             self.broken or self._refused_until_ms or self.loss_permille or self.copies_permille
         )
-        spread_ms = self.jitter_ms + self.extra_ms
         if is_peaceful and not spread_ms:
             return {self.latency_ms: receivers}
         arrived: dict[int, list[int]] = {}
@@ -61,7 +61,7 @@ class Links:
         if self.loss_permille and dice.chance(self.loss_permille):
             return ()
         spread_ms = self.jitter_ms + self.extra_ms
-        delay_ms = self.latency_ms + dice.below(spread_ms + 1)
+        delay_ms = self.latency_ms + (dice.below(spread_ms + 1) if spread_ms else 0)
         if self.copies_permille and dice.chance(self.copies_permille):
             return (delay_ms, delay_ms + dice.below(4 * spread_ms + 1))
         return (delay_ms,)

@@ -19,7 +19,17 @@ from typing import Final, NamedTuple
 import msgspec
 
 from gossip_price import crypto
-from gossip_price.core import checks, doorkeeper, listening, presence, proof, rounds, wire, writing
+from gossip_price.core import (
+    checks,
+    doorkeeper,
+    judging,
+    listening,
+    presence,
+    proof,
+    rounds,
+    wire,
+    writing,
+)
 from gossip_price.core.quorum import read_signers
 from gossip_price.core.rounds import order_proposers, order_writers
 from gossip_price.core.testimony import find_unchanged
@@ -93,6 +103,7 @@ def installed(scheme: Scheme) -> Iterator[None]:
         (checks, "check_words", checks.check_words),
         (presence, "find_unchanged", find_unchanged),
         (doorkeeper, "read_signers", read_signers),
+        (judging, "verify_row", proof.verify_row),
         (proof, "read_signatures", proof.read_signatures),
         (rounds, "order_proposers", order_proposers),
         (writing, "order_writers", order_writers),

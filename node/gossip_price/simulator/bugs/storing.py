@@ -168,7 +168,7 @@ def send_on_each_merge() -> AbstractContextManager[None]:
 
 
 def everybody_writes() -> AbstractContextManager[None]:
-    return changed(Presence, "get_writers", lambda self, document, store, mono_ms: [])
+    return changed(Presence, "get_writers", lambda self, document, store, mono_ms, among=None: [])
 
 
 def never_forget_rounds() -> AbstractContextManager[None]:

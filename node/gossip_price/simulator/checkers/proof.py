@@ -20,6 +20,7 @@ class ProofChecker(Checker):
         #: The place of the newest epoch that each node has said to know.
         self._known: dict[int, int] = {}
         self._kept: set[tuple[int, bytes]] = set()
+        self._rosters: dict[bytes, frozenset[bytes]] = {}
 
     def told(self, at: Moment, node: int, told: Told) -> None:
         law = self.law_by_epoch.get(told.id) if told.kind == "epoch_known" else None
@@ -90,21 +91,26 @@ class ProofChecker(Checker):
         return _find_content_problem(claim, law) or self._find_signers_problem(row, law)
 
     def _find_signers_problem(self, row: Row, law: Law) -> str | None:
-        claim = row.claim
-        roster, signers = frozenset(law.addresses), set()
+        proposer, find_signer = row.claim.proposer, self.evidence.find_signer
         for address, signature in row.signatures:
-            if self.evidence.find_signer(row.id, signature) != address:
+            if find_signer(row.id, signature) != address:
                 return f"the signature of {address.hex()[:6]} is not theirs"
-            if address not in roster:
-                return f"{address.hex()[:6]} is not on its epoch's roster"
-            if address in signers:
-                return f"{address.hex()[:6]} is named twice"
-            signers.add(address)
-        if claim.proposer not in signers:
-            return f"its proposer {claim.proposer.hex()[:6]} has not signed"
+        signers = {address for address, _ in row.signatures}
+        if not signers <= self._get_roster(law):
+            return "somebody who is not on its epoch's roster has signed"
+        if len(signers) < len(row.signatures):
+            return "somebody is named twice"
+        if proposer not in signers:
+            return f"its proposer {proposer.hex()[:6]} has not signed"
         if len(signers) < law.quorum:
             return f"{len(signers)} distinct signers, {law.quorum} needed"
         return None
+
+    def _get_roster(self, law: Law) -> frozenset[bytes]:
+        roster = self._rosters.get(law.epoch)
+        if roster is None:
+            roster = self._rosters[law.epoch] = frozenset(law.addresses)
+        return roster
 
 
 def _find_content_problem(claim: Claim, law: Law) -> str | None:

@@ -9,8 +9,9 @@ node says of new signers counts as far as the wire has brought as many.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeVar
 
 from gossip_price.simulator.checkers.checker import Checker, Setting
 from gossip_price.simulator.checkers.evidence import Heard
@@ -26,15 +27,37 @@ _NO_TIME_MS: Final = 1 << 62
 _OUTSIDE: Final = frozenset({"network", "database"})
 
 
-class _Awaited:
-    """A report that a node has proven and not settled yet, by the node's monotonic clock."""
+_T = TypeVar("_T")
 
-    __slots__ = ("is_known", "last_ms", "law", "look_ms", "passed", "proven_ms", "signers")
+
+class _Known:
+    """When each signer of a report was first known at a node, by its monotonic clock.
+
+    `bits` are the same signers, by the places that the evidence gives them: most of what comes is
+    old.
+    """
+
+    __slots__ = ("bits", "first_ms")
+
+    def __init__(self, bits: int, first_ms: dict[bytes, int]) -> None:
+        self.bits = bits
+        self.first_ms = first_ms
+
+
+_UNKNOWN: Final = _Known(0, {})
+
+
+class _Awaited:
+    """A report that a node has proven and not settled yet, by the node's monotonic clock.
+
+    `due_ms` is when it settles if nobody else signs.
+    """
+
+    __slots__ = ("due_ms", "is_known", "law", "look_ms", "passed", "proven_ms", "signers")
 
     def __init__(self, law: Law, proven_ms: int, signers: int, *, is_known: bool) -> None:
         self.law = law
         self.proven_ms = proven_ms
-        self.last_ms = proven_ms
         self.signers = signers
         #: An earlier life had proven it, and may have settled and stored it.
         self.is_known = is_known
@@ -42,12 +65,12 @@ class _Awaited:
         self.passed = 0
         #: When it will never be settled, if it is not by then.
         self.look_ms = _NO_TIME_MS
+        self.put_off(proven_ms)
 
-    @property
-    def due_ms(self) -> int:
-        """When it settles if nobody else signs."""
+    def put_off(self, last_ms: int) -> None:
+        """Somebody has signed then."""
         settle_ms, cap_ms = self.law.settle * 1000, self.law.settle_cap * 1000
-        return min(self.last_ms + settle_ms, self.proven_ms + cap_ms)
+        self.due_ms = min(last_ms + settle_ms, self.proven_ms + cap_ms)
 
 
 class SettlingChecker(Checker):
@@ -59,10 +82,8 @@ class SettlingChecker(Checker):
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
-        #: Node → id → signer → when it was first known there, by its own monotonic clock.
-        self._first_ms: dict[int, dict[bytes, dict[bytes, int]]] = {}
-        #: The same signers, by the places that the evidence gives them: most of what comes is old.
-        self._bits: dict[int, dict[bytes, int]] = {}
+        #: Node → id → its signers.
+        self._known: dict[int, dict[bytes, _Known]] = {}
         #: What stood in the table once has settled: the audit may put it back at any time.
         self._stored: set[bytes] = set()
         #: What had settled at a node in an earlier life, whose journal it has: likewise.
@@ -85,10 +106,10 @@ class SettlingChecker(Checker):
 
     def ended(self, at: Moment, node: int) -> None:
         settled = self._settled.setdefault(node, set())
-        for id_, known in self._first_ms.get(node, {}).items():
+        for id_, known in self._known.get(node, {}).items():
             law = self._law_by_id.get(id_)
-            if law is not None and len(known) >= law.quorum:
-                times = sorted(known.values())
+            if law is not None and len(known.first_ms) >= law.quorum:
+                times = sorted(known.first_ms.values())
                 if at.mono_ms >= _compute_settled_ms(times, law):
                     settled.add(id_)
 
@@ -100,16 +121,17 @@ class SettlingChecker(Checker):
         self._done[node] = set()
         self._began_ms[node] = None
         self._expect(node, 0)
-        kept = {} if lost_volume else self._first_ms.get(node, {})
+        kept = {} if lost_volume else self._known.get(node, {})
         # What an earlier life knew may have come from its journal, at this life's start.
-        self._first_ms[node] = {
-            id_: dict.fromkeys(signers, at.mono_ms) for id_, signers in kept.items()
+        self._known[node] = {
+            id_: _Known(known.bits, dict.fromkeys(known.first_ms, at.mono_ms))
+            for id_, known in kept.items()
         }
-        self._bits[node] = {id_: self.evidence.compute_bits(kept[id_]) for id_ in kept}
 
     def heard(self, at: Moment, node: int, author: str, data: bytes) -> None:
+        ids = self._known[node]
         for heard in self.evidence.read(data):
-            if not heard.bits & ~self._bits[node].get(heard.id, 0):
+            if not heard.bits & ~ids.get(heard.id, _UNKNOWN).bits:
                 continue
             law = self.law_by_epoch.get(heard.claim.epoch)
             if law is not None and _is_stale(at, heard, law):
@@ -122,18 +144,19 @@ class SettlingChecker(Checker):
         self._learn(at, node, id_, own, self.law_by_epoch.get(claim.epoch))
 
     def _learn(self, at: Moment, node: int, id_: bytes, signers: int, law: Law | None) -> None:
-        ids, bits = self._first_ms[node], self._bits[node]
-        known, before = ids.setdefault(id_, {}), bits.get(id_, 0)
-        for signer in self.evidence.list_signers(signers & ~before):
-            known[signer] = at.mono_ms
-        bits[id_] = before | signers
-        if len(ids) > _REMEMBERED:
-            oldest = next(iter(ids))
-            del ids[oldest], bits[oldest]
-        if law is not None:
-            self._law_by_id[id_] = law
-            if len(self._law_by_id) > _REMEMBERED:
-                del self._law_by_id[next(iter(self._law_by_id))]
+        known = self._known[node].get(id_)
+        if known is None:
+            known = self._known[node][id_] = _Known(0, {})
+            _forget_oldest(self._known[node])
+            if law is not None:
+                self._law_by_id[id_] = law
+                _forget_oldest(self._law_by_id)
+        for signer in self.evidence.list_signers(signers & ~known.bits):
+            known.first_ms[signer] = at.mono_ms
+        known.bits |= signers
+
+    def _find_first_ms(self, node: int, id_: bytes) -> Mapping[bytes, int]:
+        return self._known[node].get(id_, _UNKNOWN).first_ms
 
     # --- not too late -------------------------------------------------------------------------
 
@@ -160,7 +183,7 @@ class SettlingChecker(Checker):
             # If an earlier life had proven it already, the disk has lost that.
             one.proven_ms, one.is_known = at.mono_ms, False
             self._put_off(at, node, one)
-        elif one.signers < told.signers <= len(self._first_ms[node].get(told.id, ())):
+        elif one.signers < told.signers <= len(self._find_first_ms(node, told.id)):
             one.signers = told.signers
             self._put_off(at, node, one)
 
@@ -181,7 +204,7 @@ class SettlingChecker(Checker):
 
     def _put_off(self, at: Moment, node: int, one: _Awaited) -> None:
         """Take in that somebody has signed now."""
-        one.last_ms = at.mono_ms
+        one.put_off(at.mono_ms)
         if at.mono_ms < one.due_ms:
             # A turn that is late may find the new signer before it finds that it was due.
             one.passed = 0
@@ -255,7 +278,7 @@ class SettlingChecker(Checker):
             law = self.law_by_epoch.get(row.claim.epoch)
             if law is None or row.id in self._stored or row.id in self._settled.get(node, ()):
                 continue
-            known = self._first_ms[node].get(row.id, {})
+            known = self._find_first_ms(node, row.id)
             times = sorted(known[signer] for signer, _ in row.signatures if signer in known)
             if len(times) < law.quorum:
                 continue  # older than we remember, or the proof's checker says it
@@ -272,7 +295,7 @@ class SettlingChecker(Checker):
         # What stands in a false row's place is a row as well.
         for id_ in put:
             law = self._law_by_id.get(id_)
-            times = sorted(self._first_ms[node].get(id_, {}).values())
+            times = sorted(self._find_first_ms(node, id_).values())
             is_known = id_ in self._stored or id_ in self._settled.get(node, ())
             if law is None or is_known or len(times) < law.quorum:
                 continue
@@ -280,6 +303,11 @@ class SettlingChecker(Checker):
             if at.mono_ms < settled_ms:
                 early_ms = settled_ms - at.mono_ms
                 self.blame(at, node, f"put {id_.hex()[:8]} in its place {early_ms} ms too early")
+
+
+def _forget_oldest(ids: dict[bytes, _T]) -> None:
+    if len(ids) > _REMEMBERED:
+        del ids[next(iter(ids))]
 
 
 def _is_stale(at: Moment, heard: Heard, law: Law) -> bool:

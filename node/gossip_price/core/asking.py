@@ -6,6 +6,8 @@ goes through the door like everything else.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gossip_price.core import events as ev
 from gossip_price.core.agenda import Agenda
 from gossip_price.core.calendar import Calendar
@@ -72,27 +74,25 @@ class Asking:
 
     def process_heartbeat(self, heartbeat: Heartbeat, author: str, now: Now) -> None:
         """Somebody names what it has: note what we lack."""
-        if heartbeat.open or self._healing.has_claims(author):
-            self._process_open(heartbeat, author, now)
+        claims = self._reports.pick_missing(decode_open(heartbeat.open))
+        if claims or self._healing.has_claims(author):
+            self._process_claims(claims, heartbeat.sequence, author, now)
         self._reports.close_rounds(now)
         forest = self._reports.forest
         if self._catchup.process_roots(author, heartbeat.roots, forest, now.mono_ms):
             self._agenda.look_again()
 
-    def _process_open(self, heartbeat: Heartbeat, author: str, now: Now) -> None:
-        """Note what we lack of open reports, to be asked for if gossip is no quicker.
+    def _process_claims(
+        self, claims: Mapping[bytes, int], sequence: int, author: str, now: Now
+    ) -> None:
+        """Note what we lack of what somebody has open, to be asked for if gossip is no quicker.
 
         Gossip that is on its way to us may have waited for company twice.
         """
-        claims = self._reports.pick_missing(decode_open(heartbeat.open))
-        if not claims and not self._healing.has_claims(author):
-            return
         self._agenda.look_again()
         interval_ms = compute_heartbeat_interval_ms(len(self._calendar.get_current(now).members))
         patience_ms = HEAL_PATIENCE_MS + 2 * self._outbox.compute_linger_ms(now.mono_ms)
-        patience_ms += compute_jitter_ms(
-            self._me, heartbeat.sequence, int(interval_ms * HEAL_SPREAD)
-        )
+        patience_ms += compute_jitter_ms(self._me, sequence, int(interval_ms * HEAL_SPREAD))
         self._healing.process_claims(author, claims, now.mono_ms + patience_ms)
 
     # --- asking -------------------------------------------------------------------------------

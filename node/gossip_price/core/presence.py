@@ -89,6 +89,9 @@ class Presence:
         self._others: dict[bytes, _Other] = {}
         self._seen: dict[str, Seen] = {}
         self._peers: frozenset[str] = frozenset()
+        #: The same as our heartbeats carry it, and of which epoch's roster; None: not known yet.
+        self._connected = b""
+        self._connected_of: Document | None = None
         self._beat = 0
         self._counted_ms: int | None = None
         self._has_met_price = False
@@ -112,7 +115,7 @@ class Presence:
     def process_peers(self, peers: frozenset[str]) -> None:
         """Take the peer ids of all live connections."""
         self.changes += 1
-        self._peers = peers
+        self._peers, self._connected_of = peers, None
 
     def process_observation(self, seen: Seen) -> None:
         """Keep what we observed ourselves, of each pair the newest round."""
@@ -136,10 +139,12 @@ class Presence:
 
     def make_testimony(self, document: Document) -> tuple[bytes, bytes, bytes]:
         """Return `connected`, `heard` and `observed` of our next heartbeat, of this epoch."""
-        bits = sum(1 << index for index in self._list_connected(document))
+        if self._connected_of is not document:
+            bits = sum(1 << index for index in self._list_connected(document))
+            self._connected_of, self._connected = document, encode_connected(bits)
         counts = self._list_counts(document)
         observed = encode_observed(tuple(self._seen.values()), document)
-        return encode_connected(bits), encode_heard(counts), observed
+        return self._connected, encode_heard(counts), observed
 
     def _list_connected(self, document: Document) -> list[int]:
         return [index for peer, index in document.index_by_peer.items() if peer in self._peers]
@@ -273,6 +278,8 @@ def _find_stood(before: _Known, heartbeat: Heartbeat, document: Document) -> dic
         unchanged = find_unchanged(before.heartbeat.heard, heartbeat.heard)
         # Its own count stands still for ever, and nobody reads it.
         own = document.index_by_address.get(heartbeat.member)
+        if unchanged == (own,):
+            return {}
         return {index: before.get_grown(index) for index in unchanged if index != own}
     # Another roster: a member that was not on it has grown just now.
     earlier, heard = before.testimony.heard, decode_testimony(heartbeat, document).heard

@@ -54,7 +54,9 @@ def decode_connected(data: bytes, members: int) -> int:
 
 def encode_heard(counts: Iterable[int]) -> bytes:
     """Write 4 bytes for each member, big-endian; more than fits is the most that fits."""
-    fitting = [min(count, HEARD_COUNT_MAX) for count in counts]
+    fitting = list(counts)
+    if max(fitting, default=0) > HEARD_COUNT_MAX:
+        fitting = [min(count, HEARD_COUNT_MAX) for count in fitting]
     return struct.pack(f">{len(fitting)}I", *fitting)
 
 

@@ -6,7 +6,6 @@ no code with the core: nothing here knows its types.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import ClassVar, Final, NamedTuple
 
@@ -97,8 +96,12 @@ class Alarms:
     """
 
     def __init__(self) -> None:
-        self.wall_ms: defaultdict[int, int] = defaultdict(int)
-        self.mono_ms: defaultdict[int, int] = defaultdict(int)
+        self.wall_ms: dict[int, int] = {}
+        self.mono_ms: dict[int, int] = {}
+
+    def add_node(self, node: int) -> None:
+        """Show the node's first turn."""
+        self.wall_ms[node] = self.mono_ms[node] = 0
 
     def clear(self, node: int) -> None:
         """A turn is shown: nobody waits for anything yet."""
@@ -106,11 +109,11 @@ class Alarms:
 
     def set_wall(self, node: int, wall_ms: int) -> None:
         """Show the first turn at or after this time of the node's wall clock."""
-        self.wall_ms[node] = min(self.wall_ms[node], wall_ms)
+        self.wall_ms[node] = min(self.wall_ms.get(node, 0), wall_ms)
 
     def set_mono(self, node: int, mono_ms: int) -> None:
         """Show the first turn at or after this time of the node's monotonic clock."""
-        self.mono_ms[node] = min(self.mono_ms[node], mono_ms)
+        self.mono_ms[node] = min(self.mono_ms.get(node, 0), mono_ms)
 
 
 class Watcher:

@@ -121,6 +121,7 @@ class World:
         node = self.make_node((len(self.nodes), peer_id), chain, clock, birth_ms, secret)
         node.signer.tell = lambda digest: self._tell_signed(node, digest)
         self.nodes.append(node)
+        self._alarms.add_node(node.index)
         return node
 
     def make_node(

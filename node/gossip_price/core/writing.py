@@ -257,8 +257,11 @@ class Writing:
             return None
         if self._halves:
             return 0
-        deadlines = (self._roll_call_ms, self._peek(), self._trusted_ms)
-        return min((due for due in deadlines if due is not None), default=None)
+        due_ms = self._peek()
+        for other_ms in (self._roll_call_ms, self._trusted_ms):
+            if other_ms is not None and (due_ms is None or other_ms < due_ms):
+                due_ms = other_ms
+        return due_ms
 
     def _take_due(self, mono_ms: int) -> list[bytes]:
         """Take what is due and, once one is, what would be within the gathering time."""

@@ -121,7 +121,7 @@ class Watcher:
 
     #: The kinds of note that `told` is called for; None: all.
     hears_of: ClassVar[frozenset[str] | None] = None
-    #: Whether `heard` is called for messages without entries too, which most are.
+    #: Whether `heard` and `published` are called for messages without entries, as most are.
     hears_words: ClassVar[bool] = True
     #: What says which turns `turned` is called for; one of its own, or none: all.
     alarms: Alarms | None = None

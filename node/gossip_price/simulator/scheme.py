@@ -95,7 +95,9 @@ def installed(scheme: Scheme) -> Iterator[None]:
 
     def compute_digest_once(self: Heartbeat, separator: bytes) -> bytes:
         # Who signs it asks before, who hears it afterwards; the digest is the same.
-        return digest_of(msgspec.structs.replace(self, signature=UNSIGNED), separator)
+        is_signed = self.signature is not UNSIGNED
+        unsigned = msgspec.structs.replace(self, signature=UNSIGNED) if is_signed else self
+        return digest_of(unsigned, separator)
 
     remembered = (
         (listening, "decode", decode),

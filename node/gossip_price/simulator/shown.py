@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gossip_price.core import events as ev
-from gossip_price.core.types import StoredRow
+from gossip_price.core.types import Report, StoredRow
 from gossip_price.simulator.facts import Claim, Moment, Row, Watcher
 from gossip_price.simulator.nodes import Node
 
@@ -45,9 +45,17 @@ class WatchedJournal:
         self._journal.write(records)
 
 
-def to_claim(report: object) -> Claim:
+def to_claim(report: Report) -> Claim:
     """Return a report as checkers know it."""
-    return Claim(*(getattr(report, name) for name in Claim._fields))
+    return Claim(
+        report.epoch,
+        report.pair,
+        report.round,
+        report.price,
+        report.decimals,
+        report.observed_at,
+        report.proposer,
+    )
 
 
 def to_row(row: StoredRow) -> Row:

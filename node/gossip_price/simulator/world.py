@@ -92,14 +92,20 @@ class World:
         patient = [one for one in watchers if one.alarms is alarms]
         self._see_due = _find_who_sees("turned", patient)
         self._see_turned = _find_who_sees("turned", [one for one in watchers if one not in patient])
-        self._see_heard = _find_who_sees("heard", watchers)
-        self._see_words = _find_who_sees("heard", [one for one in watchers if one.hears_words])
+        hearing_words = [one for one in watchers if one.hears_words]
+        self._see_heard = {
+            ev.Received: _find_who_sees("heard", watchers),
+            _Words: _find_who_sees("heard", hearing_words),
+        }
+        self._see_published = {
+            ev.Received: _find_who_sees("published", watchers),
+            _Words: _find_who_sees("published", hearing_words),
+        }
         self._see_told = {
             kind: (kind.value, _find_who_sees("told", [w for w in watchers if _is_told(w, kind)]))
             for kind in ev.NoteKind
         }
         self._see_signed = _find_who_sees("signed", watchers)
-        self._see_published = _find_who_sees("published", watchers)
 
     # --- nodes --------------------------------------------------------------------------------
 
@@ -307,8 +313,7 @@ class World:
             self._ring(moment, index)
         for event in events:
             if isinstance(event, ev.Received):
-                seeing = self._see_words if isinstance(event, _Words) else self._see_heard
-                for see_heard in seeing:
+                for see_heard in self._see_heard[type(event)]:
                     see_heard(moment, index, event.author, event.data)
             elif event is not _TICK:
                 self._show_event(moment, node, event)
@@ -350,7 +355,7 @@ class World:
             # An answer brings entries as a message of gossip does; watchers read both alike.
             message = _to_message(event.data)
             if message is not None:
-                for see in self._see_heard:
+                for see in self._see_heard[ev.Received]:
                     see(moment, node.index, event.peer, message)
         elif isinstance(event, ev.Stored | ev.StoreRefused | ev.StoreDown):
             node.writes = 0
@@ -413,10 +418,10 @@ class World:
     def send(self, author: int, data: bytes, to: Iterable[int] | None = None) -> None:
         """Gossip bytes in a member's name to all others, or to these."""
         moment = self.get_moment(self.nodes[author])
-        for see in self._see_published:
+        kind = ev.Received if has_entries(data) else _Words
+        for see in self._see_published[kind]:
             see(moment, author, data)
-        received = ev.Received if has_entries(data) else _Words
-        event = received(self.nodes[author].peer_id, data)
+        event = kind(self.nodes[author].peer_id, data)
         receivers = range(len(self.nodes)) if to is None else to
         others = [node for node in receivers if node != author]
         true_ms = self.true_ms

@@ -32,6 +32,7 @@ class CostChecker(Checker):
     """Counts what is sent and what is written."""
 
     name = "cost"
+    hears_words = False
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)

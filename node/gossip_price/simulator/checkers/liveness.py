@@ -37,6 +37,7 @@ class LivenessChecker(Checker):
     """Judges at the end, for each round, whether it was promised and whether it was stored."""
 
     name = "liveness"
+    hears_words = False
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)

@@ -15,6 +15,7 @@ class VotesChecker(Checker):
 
     name = "votes"
     hears_of = frozenset({"epoch_known"})
+    hears_words = False
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -79,7 +80,8 @@ class VotesChecker(Checker):
             self._judge(at, node, digest, claim)
 
     def published(self, at: Moment, node: int, data: bytes) -> None:
-        for heard in self.evidence.read(data):
+        entries = self.evidence.read(data)
+        for heard in entries:
             self._learn(heard.id, heard.claim)
             law = self.law_by_epoch.get(heard.claim.epoch)
             if law is None:
@@ -100,7 +102,7 @@ class VotesChecker(Checker):
                 )  # fmt: skip
         if node in self.liars:
             return
-        for heard in self.evidence.read(data):
+        for heard in entries:
             unexplained = self._unexplained.pop((node, heard.id), None)
             if unexplained is not None:
                 self._judge(unexplained, node, heard.id, heard.claim)

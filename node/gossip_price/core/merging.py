@@ -128,13 +128,12 @@ class Merging:
 
     def process_heartbeat(self, heartbeat: Heartbeat, now: Now) -> None:
         """Name again soon what all have signed and this member lacks."""
-        complete = self._reports.list_complete()
-        if not complete:
+        if not self._reports.are_complete():
             return  # or something is incomplete, and our next heartbeat comes soon anyhow
         named = decode_open(heartbeat.open)
         # Who has more open than it can name says nothing of what it leaves out.
         unnamed_bits = -1 if len(named) >= OPEN_IDS_MAX else 0
-        for tally in complete:
+        for tally in self._reports.list_unsettled():
             lacks = tally.signer_bits & ~named.get(tally.id, unnamed_bits)
             if lacks and heartbeat.member in tally.document.index_by_address:
                 self._beating.process_lack(now)

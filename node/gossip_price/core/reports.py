@@ -70,11 +70,9 @@ class Reports:
         """Return the reports that are neither settled nor given up."""
         return [self._tallies[id_] for id_ in self._unsettled if id_ in self._tallies]
 
-    def list_complete(self) -> list[Tally]:
-        """Return what is not settled, if all members have signed all of it; else nothing."""
-        if self._incomplete or not self._unsettled:
-            return []
-        return self.list_unsettled()
+    def are_complete(self) -> bool:
+        """Tell whether something is not settled, and all members have signed all of it."""
+        return bool(self._unsettled) and not self._incomplete
 
     def find_missing(self, id_: bytes, bits: int) -> int:
         """Return which of these signers we lack; all, of a report that we do not know."""

@@ -6,6 +6,7 @@ lost; so here the reports that get stored are counted, with healing and without.
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -14,9 +15,9 @@ import pytest
 from gossip_price.core.healing import Healing
 from gossip_price.network.document import Mode
 from gossip_price.simulator.bugs.change import change_all, changed
-from gossip_price.simulator.facts import Moment, Row, Watcher
+from gossip_price.simulator.facts import Moment, Row, Told, Watcher
 from gossip_price.simulator.faults import Fault
-from gossip_price.simulator.plan import Options, Plan, make_plan
+from gossip_price.simulator.plan import LiarPlan, Options, Plan, make_plan
 from gossip_price.simulator.run import make_first, make_members, run_plan
 
 #: As many as a quorum has at least: each report needs the signature of every one.
@@ -31,14 +32,31 @@ _UNHEALED_MAX: Final = _REPORTS * 9 // 10
 
 
 class Stored(Watcher):
-    """The ids of what was stored, of rounds in which links lost."""
+    """The ids of what the first members proposed and was stored, of rounds in which links lost."""
 
     def __init__(self, plan: Plan) -> None:
         self.ids: set[bytes] = set()
         self._calm_ms = plan.calm_ms
+        self._proposers = make_first(plan, make_members(plan)[1]).addresses[:_MEMBERS]
 
     def inserted(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
-        self.ids.update(row.id for row in rows if row.claim.round * 1000 < self._calm_ms)
+        for row in rows:
+            if row.claim.proposer in self._proposers and row.claim.round * 1000 < self._calm_ms:
+                self.ids.add(row.id)
+
+
+class Asked(Watcher):
+    """How often each node asked the liar for what it named."""
+
+    hears_of = frozenset({"asked"})
+
+    def __init__(self, plan: Plan) -> None:
+        self.asked: Counter[int] = Counter()
+        self._liar = make_members(plan)[1][_MEMBERS].peer_id
+
+    def told(self, at: Moment, node: int, told: Told) -> None:
+        if told.author == self._liar:
+            self.asked[node] += 1
 
 
 def make_losing_plan(seed: int) -> Plan:
@@ -51,12 +69,26 @@ def make_losing_plan(seed: int) -> Plan:
     return plan._replace(faults=(loss,))
 
 
+def add_liar(plan: Plan, habit: str) -> Plan:
+    """Return the plan with one member more, which signs nothing and does this all day."""
+    options = Options(
+        members=_MEMBERS + 1, mode=plan.mode, interval=plan.interval, rounds=_ROUNDS, faults=()
+    )
+    larger = make_plan(plan.seed, options)
+    return larger._replace(faults=plan.faults, liars=(LiarPlan(_MEMBERS, (habit,)),))
+
+
 def heal_nothing() -> AbstractContextManager[None]:
     """A deliberate bug: nobody is ever asked for what gossip lost."""
     return change_all(
         changed(Healing, "take_question", lambda *_: None),
         changed(Healing, "get_deadline_ms", lambda _: None),
     )
+
+
+def ask_anew() -> AbstractContextManager[None]:
+    """A deliberate bug: who breaks its promise is asked again at once."""
+    return changed(Healing, "_back_off", lambda *_: None)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -69,3 +101,18 @@ def test_every_report_is_stored_where_links_lose_only_because_of_healing(seed: i
     assert outcome.violations == ()
     assert len(healed.ids) == _REPORTS
     assert 0 < len(unhealed.ids) < _UNHEALED_MAX
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_who_promises_what_it_does_not_have_is_asked_seldom_and_keeps_nobody_else_waiting(
+    seed: int,
+) -> None:
+    plan = add_liar(make_losing_plan(seed), "overstate")
+    assert make_first(plan, make_members(plan)[1]).minimum_signers == _MEMBERS
+    healed, patient, impatient = Stored(plan), Asked(plan), Asked(plan)
+    outcome = run_plan(plan, watchers=(healed, patient), hashed=False)
+    run_plan(plan, watchers=(impatient,), bug=ask_anew(), hashed=False)
+    assert outcome.violations == ()
+    assert len(healed.ids) == _REPORTS
+    assert len(patient.asked) == _MEMBERS
+    assert 2 * patient.asked.total() < impatient.asked.total()

@@ -11,10 +11,20 @@ from typing import Final
 
 import msgspec
 
+from gossip_price.core import events as ev
+from gossip_price.core.limits import OPEN_IDS_MAX
+from gossip_price.core.questions import encode_answer
 from gossip_price.core.rounds import get_rank_time_ms, order_proposers
 from gossip_price.core.testimony import encode_connected, encode_heard
 from gossip_price.core.types import Entry, Report, Signature
-from gossip_price.core.wire import WIRE_VERSION, Envelope, Heartbeat, Receipt, WireError
+from gossip_price.core.wire import (
+    WIRE_VERSION,
+    Envelope,
+    Heartbeat,
+    Receipt,
+    WireError,
+    encode_open,
+)
 from gossip_price.core.wire import decode as decode_wire
 from gossip_price.core.wire import encode as encode_wire
 from gossip_price.crypto import compute_domain_separator
@@ -37,7 +47,12 @@ HABITS: Final = (
     "impersonate",
     "trees",
     "outstay",
+    "overstate",
 )
+#: A heartbeat of a liar that overstates names up to this many reports that there are, and that
+#: there are not; now and then as many as fit.
+_OVERSTATED_MAX: Final = 8
+_INVENTED_MAX: Final = 3
 _UNSIGNED: Final = bytes(65)
 _ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _REMEMBERED: Final = 64
@@ -63,6 +78,8 @@ class Liar:
         self._sequence = 0
         world.ears[index] = self.hear
         self._trees = LyingTrees(world, index, dice) if "trees" in self._habits else None
+        if self._trees is None and "overstate" in self._habits:
+            world.streams.mouths[index] = self._break_promise
         world.schedule(dice.below(3_000), self._tick)
 
     # --- what it hears ------------------------------------------------------------------------
@@ -232,18 +249,43 @@ class Liar:
         beat = Heartbeat(
             self._me, 1, self._sequence, document.hash, max(0, self._world.true_ms),
             self._world.server.store, "liar", connected, heard, b"",
-            b"", self._make_roots(document), _UNSIGNED,
+            self._make_open(document), self._make_roots(document), _UNSIGNED,
         )  # fmt: skip
         signature = self._sign_digest(beat.compute_digest(document.separator))
         word = msgspec.structs.replace(beat, signature=signature)
         self._send(encode_wire(Envelope(WIRE_VERSION, (), (), (word,))))
+        # What it makes a habit of naming, it names again in between.
+        if self._sequence % 8 and not self._habits.isdisjoint(("trees", "overstate")):
+            self._later(10_000, lambda: self._beat(document))
+
+    def _make_open(self, document: Document) -> bytes:
+        """Name signatures that it does not have: everybody's, and of reports that there are not.
+
+        Without the habit it names nothing, as if it lacked all that there is.
+        """
+        if "overstate" not in self._habits:
+            return b""
+        dice, everybody = self._dice, (1 << len(document.members)) - 1
+        known = list(self._entries)[-dice.between(1, _OVERSTATED_MAX) :]
+        invented = OPEN_IDS_MAX - len(known) if dice.chance(50) else dice.below(_INVENTED_MAX + 1)
+        named = dict.fromkeys(known, everybody)
+        for _ in range(invented):
+            id_ = b"".join(dice.below(1 << 32).to_bytes(4, "big") for _ in range(8))
+            named[id_] = 1 + dice.below(everybody)
+        return encode_open(named.items())
+
+    def _break_promise(self, peer: str, token: int, data: bytes) -> None:
+        """Be silent, refuse, give nothing, or give what it has: less than it named, or unasked."""
+        del peer, data
+        has = list(self._entries.values())[-2:]
+        answer = self._dice.pick((None, None, b"", encode_answer(()), encode_answer(has)))
+        if answer is not None:
+            self._world.streams.answer(self._node, ev.Answer(token, answer))
 
     def _make_roots(self, document: Document) -> bytes:
-        """Name roots, if it makes a habit of it, and again in between."""
+        """Name roots, if it makes a habit of it."""
         if self._trees is None:
             return b""
-        if self._sequence % 8:
-            self._later(10_000, lambda: self._beat(document))
         return self._trees.make_roots(document, self._entries)
 
     def _malleate(self, id_: bytes) -> None:

@@ -32,6 +32,8 @@ _CAPPED_PERMILLE: Final = 200
 _CAP_BEYOND_S: Final = (0, 1, 4)
 #: In them as many members as may lie sign this much after the others, because of their sources.
 _TRICKLE_MS: Final = (3_000, 6_000)
+#: Seeds whose liars, whatever else they do, name open reports that they do not have.
+_OVERSTATING_PERMILLE: Final = 200
 #: Of the seeds with changes: in how many the terms change as well.
 _TERMS_PERMILLE: Final = 400
 #: What no seed does: with its volume lost AND its clock beyond the skew a node knows neither what
@@ -129,12 +131,15 @@ def make_plan(seed: int, options: Options = Options()) -> Plan:  # noqa: B008 # 
     dated = tuple(dice.sample(range(nodes), 1)) if is_dated else ()
     faulty = compute_faulty_default(members)
     lying = dice.between(0, faulty) if options.liars and names and dice.chance(600) else 0
-    any_habit = tuple(habit for habit in HABITS if is_long or habit != "trees")
+    left_out = ("overstate",) if is_long else ("overstate", "trees")
+    any_habit = tuple(habit for habit in HABITS if habit not in left_out)
     habits, lying = (options.habits, faulty) if options.habits else (any_habit, lying)
     liars = tuple(
         LiarPlan(node, tuple(dice.sample(habits, dice.between(1, 4))))
         for node in dice.sample(range(nodes), lying)
     )
+    if is_free and Dice(seed, "habits").chance(_OVERSTATING_PERMILLE):
+        liars = tuple(LiarPlan(liar.node, (*liar.habits, "overstate")) for liar in liars)
     # Drift shows over a day what an error does at once; over more, time servers correct it.
     drift_ppm = _PPM if rounds * interval <= 86_400 and names else 0
     clocks = tuple(

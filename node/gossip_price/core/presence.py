@@ -163,10 +163,12 @@ class Presence:
         stood: dict[int, int] = {}
         if other.newest is not None:
             before = other.newest.heartbeat
-            if (heartbeat.boot, heartbeat.sequence) <= (before.boot, before.sequence):
-                return False
             if heartbeat.boot == before.boot:
+                if heartbeat.sequence <= before.sequence:
+                    return False
                 stood = _find_stood(other.newest, heartbeat, document)
+            elif heartbeat.boot < before.boot:
+                return False
         self.changes += 1
         other.newest = _Known(heartbeat, document, now, self._beat, stood)
         return True

@@ -62,7 +62,8 @@ class Calendar:
         self._in_force: Document | None = None
         self._entered: int | None = None
         self._entered_mono_ms = now.mono_ms
-        self._clock_offset_ms = now.wall_ms - now.mono_ms
+        #: How far the wall clock is ahead of the monotonic one.
+        self.clock_offset_ms = now.wall_ms - now.mono_ms
         if known is None or known.hash != chain.newest.hash:
             self._learn(chain.documents[-1:])
 
@@ -74,7 +75,7 @@ class Calendar:
 
     def get_current_then(self, mono_ms: int) -> Document:
         """Return the epoch in force at a monotonic time, by the wall clock as it is now."""
-        return self.chain.get_current((mono_ms + self._clock_offset_ms) // 1000)
+        return self.chain.get_current((mono_ms + self.clock_offset_ms) // 1000)
 
     def get_roster_then(self, mono_ms: int) -> tuple[bytes, ...]:
         """Return the addresses of the members of the epoch in force at a monotonic time."""
@@ -129,12 +130,10 @@ class Calendar:
     # --- rounds -------------------------------------------------------------------------------
 
     def process_clock(self, now: Now) -> None:
-        """Take note of a wall clock that was moved."""
-        offset = now.wall_ms - now.mono_ms
-        moved = offset - self._clock_offset_ms
-        if not moved:
-            return
-        self._clock_offset_ms = offset
+        """Take note of a wall clock that was moved: the offset is no more what it was."""
+        offset_ms = now.wall_ms - now.mono_ms
+        moved = offset_ms - self.clock_offset_ms
+        self.clock_offset_ms = offset_ms
         self._agenda.look_again()  # rounds go by the wall clock
         if abs(moved) >= CLOCK_STEP_MS:
             self._effects.note(NoteKind.CLOCK_STEPPED, ms=moved)

@@ -270,7 +270,8 @@ class Machine:
 
     def step(self, event: ev.Event, now: Now) -> list[Effect]:
         """Advance by one event; return what shall be done."""
-        self._calendar.process_clock(now)
+        if now.wall_ms - now.mono_ms != self._calendar.clock_offset_ms:
+            self._calendar.process_clock(now)
         if isinstance(event, ev.Received):
             self._listening.process_message(event, now)
         else:

@@ -29,8 +29,9 @@ class SimulatedClock:
 
     def read(self, true_ms: int) -> Now:
         """Return what both clocks say at this true time."""
-        passed_ms = true_ms - self._since_ms
-        elapsed_ms = passed_ms + passed_ms * self._drift_ppm // _MILLION
+        elapsed_ms = true_ms - self._since_ms
+        if self._drift_ppm:
+            elapsed_ms += elapsed_ms * self._drift_ppm // _MILLION
         return Now(self._since_ms + elapsed_ms + self.error_ms, self._mono_ms + elapsed_ms)
 
     def find_true_ms(self, mono_ms: int) -> int:

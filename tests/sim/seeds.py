@@ -32,6 +32,9 @@ FAILED: Final[dict[str, str]] = {
     "--seed 316739": (
         "whom a slow database kept busy writes what is overdue (the checker saw a herd)"
     ),
+    "--seed 404512": (
+        "what liars sign and no member takes in proves nothing (the checker believed it did)"
+    ),
     "--seed 7408": (
         "who signs after the silence is late and unsettles nothing (the checker began anew)"
     ),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gossip_price.simulator.checkers.checker import Checker, Setting
-from gossip_price.simulator.facts import Law, Moment, Row
+from gossip_price.simulator.facts import Claim, Law, Moment, Row, Signed
 
 #: Writers take over from each other after this; docs/protocol.md, "Who writes".
 _WRITER_STEP_MS = 3_000
@@ -64,6 +64,8 @@ class LivenessChecker(Checker):
         self._poisoned.update(ids)
 
     def published(self, at: Moment, node: int, data: bytes) -> None:
+        if node in self.liars:
+            return  # it proves something to whoever takes it in, and keeps it then
         for heard in self.evidence.read(data):
             law = self.law_by_epoch.get(heard.claim.epoch)
             if law is None:
@@ -73,6 +75,9 @@ class LivenessChecker(Checker):
             signers.update(signer for signer in heard.signers if signer in law.addresses)
             if len(signers) >= law.quorum:
                 self._proven.setdefault(key, at.true_ms)
+
+    def kept(self, at: Moment, node: int, id_: bytes, claim: Claim, signatures: Signed) -> None:
+        self._proven.setdefault((claim.pair, claim.round), at.true_ms)
 
     def inserted(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
         for row in rows:

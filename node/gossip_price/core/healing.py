@@ -183,7 +183,7 @@ class Healing:
         """Return when the next peer's claims are to be looked at; None while nobody's are."""
         if self._asks >= ASKS_MAX:
             return None
-        due = (holder.due_ms for holder in self._holders.values() if holder.due_ms is not None)
+        due = [holder.due_ms for holder in self._holders.values() if holder.due_ms is not None]
         return min(due, default=None)
 
     def forget_all_but(self, peers: frozenset[str]) -> None:

@@ -408,7 +408,7 @@ class Machine:
         heartbeat = self._beating.make_heartbeat(
             document,
             self._writing.store,
-            encode_open((tally.id, tally.signer_bits) for tally in self._merging.list_open()),
+            encode_open([(tally.id, tally.signer_bits) for tally in self._merging.list_open()]),
             self._reports.forest.encode_roots(),
             now,
         )

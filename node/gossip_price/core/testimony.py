@@ -71,7 +71,7 @@ def find_unchanged(before: bytes, after: bytes) -> tuple[int, ...]:
     """Return the indices of the members whose counts are the same in both `heard`."""
     members = len(after) // 4
     counts = zip(decode_heard(before, members), decode_heard(after, members), strict=True)
-    return tuple(index for index, (count, later) in enumerate(counts) if count == later)
+    return tuple([index for index, (count, later) in enumerate(counts) if count == later])
 
 
 def encode_observed(seen: Sequence[Seen], document: Document) -> bytes:
@@ -81,11 +81,12 @@ def encode_observed(seen: Sequence[Seen], document: Document) -> bytes:
     is left out.
     """
     by_pair = {one.pair: one for one in seen}
-    return b"".join(
+    parts = [
         _OBSERVED.pack(index, one.round, one.price)
         for index, terms in enumerate(document.pairs)
         if (one := by_pair.get(terms.pair)) is not None and _is_possible(one, document)
-    )
+    ]
+    return b"".join(parts)
 
 
 def decode_observed(data: bytes, document: Document) -> tuple[Seen, ...]:

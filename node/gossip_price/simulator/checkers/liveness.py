@@ -65,7 +65,7 @@ class LivenessChecker(Checker):
 
     def published(self, at: Moment, node: int, data: bytes) -> None:
         if node in self.liars:
-            return  # it proves something to whoever takes it in, and keeps it then
+            return  # it proves something to who takes it in, which keeps it then
         for heard in self.evidence.read(data):
             law = self.law_by_epoch.get(heard.claim.epoch)
             if law is None:
@@ -77,7 +77,8 @@ class LivenessChecker(Checker):
                 self._proven.setdefault(key, at.true_ms)
 
     def kept(self, at: Moment, node: int, id_: bytes, claim: Claim, signatures: Signed) -> None:
-        self._proven.setdefault((claim.pair, claim.round), at.true_ms)
+        if self.liars:
+            self._proven.setdefault((claim.pair, claim.round), at.true_ms)
 
     def inserted(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
         for row in rows:

@@ -48,6 +48,7 @@ FAILED: Final[dict[str, str]] = {
 #: Where the search for each deliberate bug begins (`gossip-price simulate --mutants` tells all).
 FIRST_SEED_OF_MUTANT: Final[dict[str, int]] = {
     "sign any price": 2,
+    "never take over": 2,
     "keep what is proven in memory only": 2,
     "never audit": 3,
     "read while a write is under way": 29,

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from gossip_price import core
 from gossip_price.core.events import NoteKind
+from gossip_price.simulator import run
 from gossip_price.simulator.changes import Announcer
-from gossip_price.simulator.checkers import Checker, Evidence, Setting
+from gossip_price.simulator.checkers import Checker, Evidence, Setting, make_checkers
 from gossip_price.simulator.checkers.bounds import Attributes, measure
 from gossip_price.simulator.checkers.cost import CostChecker
 from gossip_price.simulator.facts import Alarms, Claim, Moment, Row, Watcher
-from gossip_price.simulator.plan import Options, make_plan
-from gossip_price.simulator.run import run_plan
+from gossip_price.simulator.plan import Options, Plan, make_plan
+from gossip_price.simulator.run import Outcome, run_plan
 from gossip_price.simulator.scheme import CHEAP
 
 KINDS = frozenset(kind.value for kind in NoteKind)
@@ -36,51 +38,56 @@ class Comparer(Watcher):
         assert list(measure(machine, self.attributes)) == list(measure(machine))
 
 
-class Sleeper(Watcher):
-    """Wants to see a turn a minute by the wall clock and every few seconds by the other one."""
-
-    hears_words = False
-
-    def __init__(self) -> None:
-        self.alarms: Alarms = Alarms()
-        self.turns: list[tuple[Moment, int]] = []
-        self.messages: list[bytes] = []
-
-    def turned(self, at: Moment, node: int) -> None:
-        self.turns.append((at, node))
-        self.alarms.set_wall(node, get_minute(at.wall_ms + 60_000))
-        self.alarms.set_mono(node, at.mono_ms + 40_000 * (node + 1))
-        self.alarms.set_mono(node, at.mono_ms + 90_000)
-
-    def heard(self, at: Moment, node: int, author: str, data: bytes) -> None:
-        self.messages.append(data)
+def take_down(thing: object) -> object:
+    """Return what a checker holds as plain values that can be compared."""
+    if isinstance(thing, dict):
+        return {repr(take_down(key)): take_down(value) for key, value in thing.items()}
+    if isinstance(thing, set | frozenset):
+        return sorted(repr(take_down(one)) for one in thing)
+    if isinstance(thing, list | tuple):
+        return [take_down(one) for one in thing]
+    if isinstance(thing, int | str | bytes | None):
+        return thing
+    names = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]
+    return type(thing).__name__, [take_down(getattr(thing, name)) for name in names]
 
 
-class Wakeful(Watcher):
-    """Sees all turns and messages, and which of them the other one is to see."""
+def run_shown(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, *, everything: bool
+) -> tuple[Outcome, Counter[str], dict[str, dict[str, object]]]:
+    """Run a plan; return how many turns each checker was shown, and what it holds in the end."""
+    checkers: list[Checker] = []
+    turns: Counter[str] = Counter()
 
-    def __init__(self) -> None:
-        self.turns: list[tuple[Moment, int]] = []
-        self.messages: list[bytes] = []
-        self.passed = 0
-        self._waits: dict[int, tuple[int, int]] = {}
+    def count(checker: Checker) -> Callable[[Moment, int], None]:
+        turned = checker.turned
 
-    def turned(self, at: Moment, node: int) -> None:
-        wall_ms, mono_ms = self._waits.get(node, (0, 0))
-        self.passed += 1
-        if at.wall_ms >= wall_ms or at.mono_ms >= mono_ms:
-            self.turns.append((at, node))
-            next_ms = at.mono_ms + min(40_000 * (node + 1), 90_000)
-            self._waits[node] = get_minute(at.wall_ms + 60_000), next_ms
+        def count_turn(at: Moment, node: int) -> None:
+            turns[checker.name] += 1
+            turned(at, node)
 
-    def heard(self, at: Moment, node: int, author: str, data: bytes) -> None:
-        _, entries, *_ = msgspec.msgpack.decode(data)
-        if entries:
-            self.messages.append(data)
+        return count_turn
 
+    def make(setting: Setting) -> tuple[Checker, ...]:
+        checkers.extend(make_checkers(setting))
+        for checker in checkers:
+            monkeypatch.setattr(checker, "turned", count(checker))
+            if everything:
+                monkeypatch.setattr(checker, "alarms", Alarms())
+                monkeypatch.setattr(checker, "hears_words", True)
+        return tuple(checkers)
 
-def get_minute(wall_ms: int) -> int:
-    return wall_ms // 60_000 * 60_000
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "make_checkers", make)
+        outcome = run_plan(plan, scheme=CHEAP, hashed=False)
+    unlike = ("setting", "evidence", "alarms", "hears_words", "turned")
+    held = {
+        checker.name: {
+            name: take_down(value) for name, value in vars(checker).items() if name not in unlike
+        }
+        for checker in checkers
+    }
+    return outcome, turns, held
 
 
 def list_set(tree: ast.AST) -> set[str]:
@@ -126,13 +133,27 @@ def test_who_hears_of_some_kinds_asks_for_no_others(watcher: type[Watcher]) -> N
     assert watcher.hears_of == spelled
 
 
-def test_who_waits_sees_the_turns_and_messages_that_it_waits_for() -> None:
-    sleeper, wakeful = Sleeper(), Wakeful()
-    options = Options(members=4, faults=("clock", "kill"))
-    run_plan(make_plan(3, options), watchers=(sleeper, wakeful))
-    assert sleeper.turns == wakeful.turns
-    assert sleeper.messages == wakeful.messages
-    assert 20 < len(sleeper.turns) < wakeful.passed // 10
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(),
+        Options(members=4, faults=("clock", "kill", "blackout", "volume")),
+        Options(epochs=True),
+        Options(turns=True),
+        Options(members=4, interval=600),
+    ],
+    ids=["free", "clocks", "epochs", "terms", "long rounds"],
+)
+@pytest.mark.parametrize("seed", [1, 3])
+def test_checkers_lose_nothing_by_what_they_are_not_shown(
+    seed: int, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(seed, options)
+    outcome, turns, held = run_shown(plan, monkeypatch, everything=False)
+    all_outcome, all_turns, all_held = run_shown(plan, monkeypatch, everything=True)
+    assert outcome == all_outcome
+    assert held == all_held
+    assert turns["settling"] == turns["votes"] < all_turns["votes"] // 2
 
 
 ROW = Row(bytes(32), Claim(bytes(32), "ETH-USD", 0, 1, 8, 0, bytes(20)), ())

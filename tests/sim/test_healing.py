@@ -70,7 +70,7 @@ def make_losing_plan(seed: int) -> Plan:
 
 
 def add_liar(plan: Plan, habit: str) -> Plan:
-    """Return the plan with one member more, which signs nothing and does this all day."""
+    """Return the plan with one member more, which signs no other's report and does this all day."""
     options = Options(
         members=_MEMBERS + 1, mode=plan.mode, interval=plan.interval, rounds=_ROUNDS, faults=()
     )

@@ -50,6 +50,7 @@ TROUBLES = (leave_be, slow_down, lose, copy, break_some, refuse_some)
 
 def spread(links: Links, true_ms: int = NOW_MS) -> list[tuple[int, int]]:
     arrived = links.spread(0, OTHERS, true_ms, b"")
+    assert all(list(ones) == sorted(ones) for ones in arrived.values())
     return sorted((one, delay_ms) for delay_ms, ones in arrived.items() for one in ones)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -133,7 +134,7 @@ def _run_one(console: Console, options: argparse.Namespace, fixed: Options) -> i
     if scheme is CHEAP:
         console.print("cheap signatures: the speed is real, what held proves nothing")
     if trace and not outcome.violations:
-        console.print(timeline.render(1 << 60), highlight=False, markup=False)
+        console.print(timeline.render(1 << 60, sys.maxsize), highlight=False, markup=False)
     history = f"history {outcome.history}, {outcome.events} events, " if outcome.events else ""
     console.print(
         f"{history}{outcome.simulated_ms / 1000:.0f} s simulated in {seconds:.2f} s"

@@ -108,13 +108,8 @@ class Beating:
             UNSIGNED,
         )
 
-    def get_writers(
-        self, store: bytes, mono_ms: int, among: Iterable[bytes] | None = None
-    ) -> list[bytes]:
-        """Return the addresses of the members whose heartbeats, still fresh, name this store.
-
-        `among` these members; None: all.
-        """
+    def get_writers(self, store: bytes, mono_ms: int, among: Iterable[bytes]) -> list[bytes]:
+        """Return which of these members have heartbeats, still fresh, that name this store."""
         document = self._calendar.get_current_then(mono_ms)
         return self._presence.get_writers(document, store, mono_ms, among)
 

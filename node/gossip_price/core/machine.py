@@ -218,7 +218,8 @@ class Machine:
 
     def get_writers(self, store: bytes, mono_ms: int) -> list[bytes]:
         """Return the addresses of the members whose heartbeats, still fresh, name this store."""
-        return self._beating.get_writers(store, mono_ms)
+        members = self._calendar.get_roster_then(mono_ms)
+        return self._beating.get_writers(store, mono_ms, members)
 
     def describe_presence(self, now: Now) -> tuple[MemberPresence, ...]:
         """Return who is there and who says it hears whom: the members of the epoch in force."""

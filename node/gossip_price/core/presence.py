@@ -178,14 +178,14 @@ class Presence:
         document: Document,
         store: bytes,
         mono_ms: int,
-        among: Iterable[bytes] | None = None,
+        among: Iterable[bytes],
     ) -> list[bytes]:
-        """Return the members of `document`, all or among these, that live and name `store`."""
+        """Return which of these members of `document` live and name `store`."""
         # Nobody can tell from outside whether another is quiet; a dead writer costs a step each.
         oldest = mono_ms - HEARTBEAT_MISSED * compute_quiet_interval_ms(len(document.members))
         return [
             address
-            for address in (document.addresses if among is None else among)
+            for address in among
             if (other := self._others.get(address)) is not None
             and (known := other.newest) is not None
             and known.received.mono_ms >= oldest

@@ -117,13 +117,13 @@ class Alarms:
 
 
 class Watcher:
-    """Sees everything, changes nothing. Override what matters; `node` is a node's index."""
+    """Sees what it wants to, changes nothing. Override what matters; `node` is a node's index."""
 
     #: The kinds of note that `told` is called for; None: all.
     hears_of: ClassVar[frozenset[str] | None] = None
     #: Whether `heard` and `published` are called for messages without entries, as most are.
     hears_words: ClassVar[bool] = True
-    #: What says which turns `turned` is called for; one of its own, or none: all.
+    #: By these it says which turns it wants to see, if they are the world's; else it sees all.
     alarms: Alarms | None = None
 
     def began(self, at: Moment, node: int, *, lost_volume: bool) -> None:

@@ -32,17 +32,15 @@ class Links:
     def spread(
         self, sender: int, receivers: Sequence[int], true_ms: int, data: bytes
     ) -> Mapping[int, Sequence[int]]:
-        """Return after how many milliseconds who gets a copy of `data`, in the receivers' order."""
+        """Return, by delay in milliseconds, who gets a copy of `data` then, in their order."""
         del data
-        spread_ms = self.jitter_ms + self.extra_ms
         is_peaceful = not (
             self.broken or self._refused_until_ms or self.loss_permille or self.copies_permille
         )
-        if is_peaceful and not spread_ms:
-            return {self.latency_ms: receivers}
         arrived: dict[int, list[int]] = {}
         if is_peaceful:
-            late_ms = self._dice.list_below(spread_ms + 1, len(receivers))
+            bound = self.jitter_ms + self.extra_ms + 1
+            late_ms = self._dice.list_below(bound, len(receivers))
             for receiver, more_ms in zip(receivers, late_ms, strict=True):
                 arrived.setdefault(self.latency_ms + more_ms, []).append(receiver)
         else:
@@ -61,7 +59,7 @@ class Links:
         if self.loss_permille and dice.chance(self.loss_permille):
             return ()
         spread_ms = self.jitter_ms + self.extra_ms
-        delay_ms = self.latency_ms + (dice.below(spread_ms + 1) if spread_ms else 0)
+        delay_ms = self.latency_ms + dice.below(spread_ms + 1)
         if self.copies_permille and dice.chance(self.copies_permille):
             return (delay_ms, delay_ms + dice.below(4 * spread_ms + 1))
         return (delay_ms,)

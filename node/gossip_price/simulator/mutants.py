@@ -118,6 +118,7 @@ MUTANTS: Final = (
     Mutant("never forget rounds", "bounds", storing.never_forget_rounds),
     Mutant("never drop what is not proven", "bounds", storing.never_drop_unproven),
     Mutant("send on each merge", "cost", storing.send_on_each_merge),
+    Mutant("never take over", "liveness", storing.never_take_over),
     Mutant("let everybody write", "cost", storing.everybody_writes, Options(faults=())),
     Mutant("drop the signers of closed rounds", "agreement", trees.drop_closed_bits,
            _looking_at("loss", habits=("sign_late",), long=True)),

@@ -108,9 +108,10 @@ class _Run:
             frozenset({1}) if index in plan.dated else frozenset({1, 2})
             for index in range(plan.nodes)
         )
+        alarms = Alarms()
         setting = Setting(
             Evidence(law.separator, scheme.recover), (law,), liars, self._peers, addresses,
-            self._protocols, alarms=Alarms(),
+            self._protocols, alarms=alarms,
         )  # fmt: skip
         self._checkers = make_checkers(setting)
         self._history = History()
@@ -131,6 +132,7 @@ class _Run:
             watchers=self._watchers,
             scheme=scheme,
             write_ms=(2, 5),
+            alarms=alarms,
         )
         announcer.attach(self._world)
         self._fill(chain)

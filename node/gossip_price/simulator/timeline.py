@@ -83,12 +83,12 @@ class Timeline(Watcher):
     def restored(self, at: Moment, true: tuple[bytes, ...], false: tuple[bytes, ...]) -> None:
         self._add(at, -1, f"a backup takes the table's place, with {len(true) + len(false)} rows")
 
-    def render(self, until_ms: int) -> str:
-        """Return the timeline of each node until shortly after a moment."""
+    def render(self, until_ms: int, lines_max: int = _LINES_MAX) -> str:
+        """Return the timeline of each node until shortly after a moment, its last lines only."""
         blocks = []
         for node in sorted(self._lines):
             lines = [line for line in self._lines[node] if line[0] <= until_ms + 2_000]
-            shown = [f"  {_clock(at_ms)}  {text}" for at_ms, text in lines[-_LINES_MAX:]]
+            shown = [f"  {_clock(at_ms)}  {text}" for at_ms, text in lines[-lines_max:]]
             cut = len(lines) - len(shown)
             head = "the world" if node < 0 else f"node {node}"
             more = f" ({cut} earlier lines left out)" if cut > 0 else ""

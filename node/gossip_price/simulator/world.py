@@ -57,7 +57,8 @@ class World:
     """Nodes, one table, one time. `run_until` moves the time from event to event.
 
     `true_ms` is the time that nobody inside knows. `ears` holds what takes the place of a
-    machine: a liar hears by it. Watchers see everything.
+    machine: a liar hears by it. Watchers see all that they want to; those that have the world's
+    `alarms` see the turns that these name, all others every turn.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class World:
         version: str = "simulated",
         events_a_turn: int = TURN_EVENTS_MAX,
         write_ms: tuple[int, int] = (0, 5),
+        alarms: Alarms | None = None,
     ) -> None:
         self.true_ms = true_ms
         self.links = links
@@ -87,9 +89,8 @@ class World:
         self._schedule: Schedule[Thing] = Schedule()
         self.watchers = tuple(watchers)
         # What happens most often is shown only to those whom it concerns.
-        alarms = next((one.alarms for one in watchers if one.alarms is not None), Alarms())
-        self._alarms = alarms
-        patient = [one for one in watchers if one.alarms is alarms]
+        self._alarms = alarms or Alarms()
+        patient = [one for one in watchers if one.alarms is self._alarms]
         self._see_due = _find_who_sees("turned", patient)
         self._see_turned = _find_who_sees("turned", [one for one in watchers if one not in patient])
         hearing_words = [one for one in watchers if one.hears_words]

@@ -167,8 +167,19 @@ def send_on_each_merge() -> AbstractContextManager[None]:
     return changed(Merging, "merge", merge)
 
 
+def never_take_over() -> AbstractContextManager[None]:
+    """Who is not the first writer leaves it to the first, however long that takes."""
+
+    def compute_delay_ms(self: Any, slot: int, mono_ms: int) -> int:
+        delay_ms: int = original(self, slot, mono_ms)
+        return delay_ms and 86_400_000
+
+    original = Writing._compute_delay_ms
+    return changed(Writing, "_compute_delay_ms", compute_delay_ms)
+
+
 def everybody_writes() -> AbstractContextManager[None]:
-    return changed(Presence, "get_writers", lambda self, document, store, mono_ms, among=None: [])
+    return changed(Presence, "get_writers", lambda self, document, store, mono_ms, among: [])
 
 
 def never_forget_rounds() -> AbstractContextManager[None]:

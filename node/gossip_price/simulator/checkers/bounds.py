@@ -22,7 +22,7 @@ _PAIRS: Final = 64
 
 
 class _Size(NamedTuple):
-    """What limits depend on: the largest roster, rounds a day of all pairs, open rounds."""
+    """What limits depend on: the largest roster, rounds a day of all pairs, and so on."""
 
     members: int
     rounds_a_day: int
@@ -30,10 +30,12 @@ class _Size(NamedTuple):
     interval: int
     per_vote: int
     slot_rounds: int
+    #: Settled reports that wait for the database now, however long it is away.
+    waiting: int = 0
 
 
 def _tallies(size: _Size) -> int:
-    return _RECENT + _WAITING + 4 * size.members * size.open_rounds
+    return _RECENT + size.waiting + 4 * size.members * size.open_rounds
 
 
 #: Attribute → its limit. Four variants a proposer; a receipt's, a heartbeat's and a vote's worth.
@@ -74,7 +76,7 @@ _LIMITS: Final[dict[str, Callable[[_Size], int]]] = {
     "Writing._halves": lambda size: 16,
     "Writing._in_flight": lambda size: 256,
     "Journal.votes": lambda size: 8 * size.rounds_a_day * size.per_vote,
-    "Journal.proven": lambda size: _WAITING + 8 * size.rounds_a_day * size.per_vote,
+    "Journal.proven": lambda size: size.waiting + 8 * size.rounds_a_day * size.per_vote,
     "Journal.stored": lambda size: 8 * size.rounds_a_day * size.per_vote,
 }
 _JOURNAL: Final = ("votes", "proven", "stored")
@@ -108,12 +110,14 @@ class BoundsChecker(Checker):
             *measure(machine, self._attributes),
             *((f"Journal.{name}", len(getattr(journal, name))) for name in _JOURNAL),
         ]
+        waiting = sum(length for path, length in found if path == "Writing._pending")
+        size = self._size._replace(waiting=waiting)
         for path, length in found:
             if path not in _LIMITS:
                 self.blame(at, node, f"{path} has no stated limit in checkers/bounds.py")
                 continue
             self.largest[path] = max(length, self.largest.get(path, 0))
-            limit = _LIMITS[path](self._size)
+            limit = _LIMITS[path](size)
             if length > limit:
                 self.blame(at, node, f"{path} holds {length}, its limit is {limit}")
         for text in find_forgotten(machine):

@@ -26,8 +26,8 @@ class Setting(NamedTuple):
     """What a checker knows beforehand: epochs (oldest first), who lies, all nodes' peer ids.
 
     `protocols` are those that each node knows. `lateness_ms` is how much later than it is due an
-    undisturbed process may take its turn, by its own clock. By `alarms` checkers say which turns
-    they want to see; None: they see all.
+    undisturbed process may take its turn, by its own clock. By `alarms`, the world's, checkers say
+    which turns they want to see; without, they are shown all.
     """
 
     evidence: Evidence

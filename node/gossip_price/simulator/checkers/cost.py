@@ -23,9 +23,10 @@ _HERD_MS = 2_000
 _HERD = 3
 #: A database that was slow is held to be so for this long.
 _SLOW_MS = 120_000
-#: So many writes of a node tell whether it reads before it writes; now and then an audit may
-#: fall into the same moment.
+#: So many writes of a node tell whether it reads before it writes, just before: now and then an
+#: audit may fall into the same moment.
 _WRITES = 4
+_JUST_MS = 500
 
 
 class CostChecker(Checker):
@@ -116,7 +117,8 @@ class CostChecker(Checker):
         self.statements += 1
         self._asked_ms[node] = at.true_ms
         self._writes[node] = self._writes.get(node, 0) + 1
-        self._looked[node] = self._looked.get(node, 0) + (self._read_ms.get(node) == at.true_ms)
+        has_looked = at.true_ms - self._read_ms.get(node, -_JUST_MS) < _JUST_MS
+        self._looked[node] = self._looked.get(node, 0) + has_looked
         if len({row.id for row in rows}) != len(rows):
             self.blame(at, node, "the same row twice in one statement")
         if self._kinds <= {"database"} and not self.liars:

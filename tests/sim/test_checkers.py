@@ -7,15 +7,18 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gossip_price import core
 from gossip_price.core.events import NoteKind
+from gossip_price.network.document import Mode
 from gossip_price.simulator import run
 from gossip_price.simulator.changes import Announcer
 from gossip_price.simulator.checkers import Checker, Evidence, Setting, make_checkers
 from gossip_price.simulator.checkers.bounds import Attributes, measure
 from gossip_price.simulator.checkers.cost import CostChecker
+from gossip_price.simulator.checkers.liveness import LivenessChecker
 from gossip_price.simulator.facts import Alarms, Claim, Moment, Row, Watcher
 from gossip_price.simulator.plan import Options, Plan, make_plan
 from gossip_price.simulator.run import Outcome, run_plan
@@ -201,3 +204,32 @@ def test_after_an_outage_they_are_a_herd_whatever_was_tried_before(cost: CostChe
     assert not write_at(cost, 21_000)
     cost.connected(Moment(23_500, 23_500, 23_500), 0)
     assert write_at(cost, 24_000, 24_001, 24_002)
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_a_liars_signature_proves_a_round_once_a_member_has_taken_it_in(is_kept: bool) -> None:
+    plan = make_plan(1, Options(members=4, mode=Mode.ROUNDS, interval=60))
+    law = run.make_law(run.make_first(plan, run.make_members(plan)[1]))
+    evidence = Evidence(law.separator, lambda _, signature: signature)
+    checker = LivenessChecker(Setting(evidence, (law,), frozenset({3}), law.peers, law.addresses))
+    round_ = law.start + law.interval
+    claim = Claim(law.epoch, law.pairs[0], round_, 1, 8, round_, law.addresses[0])
+
+    def publish(node: int, *signers: int) -> None:
+        entry = [list(claim), [[signer, law.addresses[signer]] for signer in signers]]
+        data = msgspec.msgpack.encode([1, [entry], [], []])
+        checker.published(at(round_ + 1), node, data)
+
+    def at(second: int) -> Moment:
+        return Moment(second * 1000, second * 1000, second * 1000)
+
+    checker.began(at(law.start), 0, lost_volume=False)
+    publish(0, 0)
+    publish(1, 0, 1)
+    publish(3, 0, 1, 3)
+    id_ = evidence.compute_id(claim)
+    if is_kept:
+        checker.kept(at(round_ + 2), 1, id_, claim, ())
+        checker.inserted(at(round_ + 40), 1, (Row(id_, claim, ()),))
+    checker.close(at(round_ + 2 * law.interval))
+    assert [one.text for one in checker.violations] == ([] if is_kept else ["was not proven"])

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from gossip_price import crypto
+from gossip_price.core import proof
 from gossip_price.core.price import PriceFormatError, format_list, format_price, parse_price
 from gossip_price.core.proof import (
     ClaimedRow,
@@ -239,6 +240,27 @@ def test_a_row_is_proven_by_its_report_and_columns() -> None:
     assert len(verify_row(claim(report, sign_all(report)), NETWORK.document)) == 3
     # NUMERIC keeps the digits it was given; the value is what counts.
     assert verify_row(claim(report, sign_all(report), price="2500"), NETWORK.document)
+
+
+def test_signatures_that_were_checked_before_are_not_checked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recovered: list[bytes] = []
+
+    def recover(digest: bytes, signature: bytes) -> bytes:
+        recovered.append(signature)
+        return crypto.recover(digest, signature)
+
+    monkeypatch.setattr(proof, "recover", recover)
+    report = NETWORK.report()
+    row = claim(report, sign_all(report))
+    signed = [
+        (NETWORK.document.addresses[member], NETWORK.sign(report, member)) for member in range(3)
+    ]
+    signers = verify_row(row, NETWORK.document, (signed[0], signed[2]))
+    assert recovered == [signed[1][1]]
+    assert signers == verify_row(row, NETWORK.document)
+    assert len(recovered) == 1 + 3
 
 
 @pytest.mark.parametrize(

@@ -43,5 +43,5 @@ def read_journal(path: Path) -> JournalContent:
         fields, signatures = msgspec.msgpack.decode(entry)
         members = tuple(member for member, _ in signatures)
         content.proven[id_] = (Claim(*fields), members, stored)
-    content.stored = tuple(id_ for id_, (*_, stored) in content.proven.items() if stored)
+    content.stored = tuple(id_ for id_, (*_, stored) in content.proven.items() if stored > 0)
     return content

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gossip_price.core.events import (
     Forget,
+    LeftToOthers,
     ProvenRecord,
     Record,
     RoundRecord,
@@ -27,6 +28,7 @@ RECORDS = st.one_of(
         lambda number, signers: make_proven(number, number, signers), ROUNDS, st.integers(1, 4)
     ),
     st.builds(StoredRecord, ROUNDS.map(make_id), st.booleans()),
+    st.builds(LeftToOthers, ROUNDS.map(make_id)),
     st.builds(RoundRecord, ROUNDS),
     st.builds(Forget, ROUNDS),
 )
@@ -43,6 +45,7 @@ class Model:
     votes: dict[str, Vote] = field(default_factory=dict)
     proven: dict[bytes, ProvenRecord] = field(default_factory=dict)
     stored: dict[bytes, bool] = field(default_factory=dict)
+    left: set[bytes] = field(default_factory=set)
     highest: int = 0
     forgotten_before: int = 0
 
@@ -60,6 +63,8 @@ class Model:
                     self.proven[id_] = record
             case StoredRecord(id=id_, confirmed=confirmed) if id_ in self.proven:
                 self.stored[id_] = self.stored.get(id_, False) or confirmed
+            case LeftToOthers(id=id_) if id_ in self.proven:
+                self.left.add(id_)
             case RoundRecord(highest=highest):
                 self.highest = max(self.highest, highest)
             case Forget(before_round=before):
@@ -68,16 +73,20 @@ class Model:
                 gone = {
                     id_
                     for id_, record in self.proven.items()
-                    if record.entry.report.round < before and id_ in self.stored
+                    if record.entry.report.round < before
+                    and (id_ in self.stored or id_ in self.left)
                 }
                 for id_ in gone:
-                    del self.proven[id_], self.stored[id_]
+                    del self.proven[id_]
+                    self.stored.pop(id_, None)
+                    self.left.discard(id_)
 
     def copy(self) -> Model:
         return Model(
             dict(self.votes),
             dict(self.proven),
             dict(self.stored),
+            set(self.left),
             self.highest,
             self.forgotten_before,
         )

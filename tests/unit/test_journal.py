@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gossip_price.adapters.journal import SqliteJournal
-from gossip_price.core.events import EpochRecord, Forget, RoundRecord, StoredRecord
+from gossip_price.core.events import EpochRecord, Forget, LeftToOthers, RoundRecord, StoredRecord
 from gossip_price.ports import ForeignJournalError, Journal, JournalError
 from journal_cases import (
     ADDRESS,
@@ -198,7 +198,7 @@ def test_a_receipt_does_not_undo_our_own_confirmation(path: Path) -> None:
     journal.close()
 
 
-def test_what_is_proven_and_not_stored_is_never_forgotten(path: Path) -> None:
+def test_what_waits_to_be_stored_is_never_forgotten(path: Path) -> None:
     journal = open_journal(path)
     journal.write([make_vote(600, 1), make_vote(1200, 4)])
     journal.write([make_proven(600, 1), make_proven(600, 2), make_proven(600, 3)])
@@ -210,6 +210,27 @@ def test_what_is_proven_and_not_stored_is_never_forgotten(path: Path) -> None:
     memory = journal.load()
     assert [record.id for record in memory.proven] == [make_id(3), make_id(4)]
     assert memory.votes == (make_vote(1200, 4),)
+    journal.close()
+
+
+def test_what_is_left_to_others_is_not_called_stored_and_is_forgotten_in_time(path: Path) -> None:
+    journal = open_journal(path)
+    journal.write([make_proven(600, 1), LeftToOthers(make_id(1))])
+    journal.write([make_proven(600, 2), StoredRecord(make_id(2), confirmed=True)])
+    journal.write([LeftToOthers(make_id(2)), make_proven(600, 3), LeftToOthers(make_id(3))])
+    journal.write([StoredRecord(make_id(3), confirmed=False)])
+    assert journal.load().stored == (
+        StoredRecord(make_id(2), confirmed=True),
+        StoredRecord(make_id(3), confirmed=False),
+    )
+    found = [journal.find_proven(make_id(number)) for number in (1, 2, 3)]
+    assert [one is not None and one[1] for one in found] == [False, True, True]
+    newest = journal.read_newest(None, (601, bytes(32)), 0, 9)
+    assert {record.id: is_stored for record, is_stored in newest} == {
+        make_id(1): False, make_id(2): True, make_id(3): True
+    }  # fmt: skip
+    journal.write([Forget(before_round=1200)])
+    assert journal.load().proven == ()
     journal.close()
 
 

@@ -258,6 +258,22 @@ def test_who_is_on_no_roster_listens_and_signs_nothing() -> None:
     assert not listener.get_notes(NoteKind.WITHHELD)
     assert len(world.get_rows()) == 3
     assert listener.index not in world.server.writers
+    # Its journal may forget in time what is not its own to store.
+    assert listener.journal.left == {note.id for note in listener.get_notes(NoteKind.SETTLED)}
+
+
+def test_who_is_on_no_roster_waits_for_nothing_after_a_restart_either() -> None:
+    network = make_network(4)
+    world = World(network)
+    listener = world.add_listener(crypto.keccak256(b"a key of nobody"))
+    world.run_rounds(3)
+    world.restart(listener.index)
+    end = network.document.start + 2 * 3_600
+    world.run_until(end)
+    assert listener.index not in world.server.writers
+    assert not listener.journal.stored
+    waiting = listener.journal.proven.keys() - listener.journal.left
+    assert all(listener.journal.proven[id_].entry.report.round > end - 60 for id_ in waiting)
 
 
 def test_the_first_round_after_a_start_within_it_is_left_to_others() -> None:

@@ -26,6 +26,7 @@ from gossip_price.adapters.owned import sync_folder
 from gossip_price.core.events import (
     EpochRecord,
     Forget,
+    LeftToOthers,
     ProvenRecord,
     Recollection,
     Record,
@@ -59,7 +60,8 @@ _ADD_PAIR: Final = (
     "CREATE INDEX proven_by_pair ON proven (pair, round)",
 )
 _SELECT_PROVEN: Final = "SELECT id, entry, last_signed_ms, sources, spread_bp, stored FROM proven"
-#: Values of `proven.stored`; they only rise.
+#: Values of `proven.stored`: 0 while it waits to be stored. Those above only rise.
+_LEFT_TO_OTHERS: Final = -1
 _RECEIPTED: Final = 1
 _CONFIRMED: Final = 2
 #: The -wal file is cut back to this after a checkpoint; a disk-full outage must not leave a giant.
@@ -120,7 +122,7 @@ class SqliteJournal:
             stored=tuple(
                 StoredRecord(id_, confirmed=stored == _CONFIRMED)
                 for id_, *_, stored in rows
-                if stored
+                if stored > 0
             ),
             epoch=EpochRecord(meta["epoch"], meta["epoch_hash"]) if "epoch" in meta else None,
         )
@@ -158,7 +160,7 @@ class SqliteJournal:
         """Return the proven entry with this id, and whether it is stored. Raises JournalError."""
         with self._transaction(synced=False) as connection:
             row = connection.execute(f"{_SELECT_PROVEN} WHERE id = ?", (id_,)).fetchone()
-        return None if row is None else (self._to_proven(row), bool(row[-1]))
+        return None if row is None else (self._to_proven(row), row[-1] > 0)
 
     def read_newest(
         self, pair: str | None, before: Key, from_round: int, limit: int
@@ -175,7 +177,7 @@ class SqliteJournal:
         statement = f"{_SELECT_PROVEN} WHERE {where} ORDER BY round DESC, id DESC LIMIT ?"
         with self._transaction(synced=False) as connection:
             rows = connection.execute(statement, (*values, limit)).fetchall()
-        return tuple((self._to_proven(row), bool(row[-1])) for row in rows)
+        return tuple((self._to_proven(row), row[-1] > 0) for row in rows)
 
     def load_peers(self) -> dict[str, tuple[str, ...]]:
         """Return the peer book: addresses by peer id, newest first. Raises JournalError."""
@@ -236,6 +238,11 @@ class SqliteJournal:
                     "UPDATE proven SET stored = max(stored, ?) WHERE id = ?",
                     (_CONFIRMED if confirmed else _RECEIPTED, id_),
                 )
+            case LeftToOthers(id=id_):
+                connection.execute(
+                    "UPDATE proven SET stored = ? WHERE id = ? AND stored = 0",
+                    (_LEFT_TO_OTHERS, id_),
+                )
             case RoundRecord(highest=highest):
                 _raise_meta(connection, "highest_round", highest)
             case EpochRecord(epoch=epoch, hash=hash_):
@@ -248,9 +255,9 @@ class SqliteJournal:
             case Forget(before_round=before_round):
                 _raise_meta(connection, "forgotten_before", before_round)
                 connection.execute("DELETE FROM votes WHERE round < ?", (before_round,))
-                # What is proven and not stored is a price that only we may still know.
+                # What waits to be stored is a price that only we may still know.
                 connection.execute(
-                    "DELETE FROM proven WHERE round < ? AND stored > 0", (before_round,)
+                    "DELETE FROM proven WHERE round < ? AND stored <> 0", (before_round,)
                 )
             case _:
                 assert_never(record)

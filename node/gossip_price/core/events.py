@@ -241,6 +241,12 @@ class StoredRecord(Struct, frozen=True):
     confirmed: bool
 
 
+class LeftToOthers(Struct, frozen=True):
+    """The id is proven, and not ours to store: in time it may be forgotten as if it stood there."""
+
+    id: bytes
+
+
 class RoundRecord(Struct, frozen=True):
     """The highest round our clock has entered."""
 
@@ -260,7 +266,7 @@ class Forget(Struct, frozen=True):
     before_round: int
 
 
-Record = Vote | ProvenRecord | StoredRecord | RoundRecord | EpochRecord | Forget
+Record = Vote | ProvenRecord | StoredRecord | LeftToOthers | RoundRecord | EpochRecord | Forget
 
 
 class Recollection(Struct, frozen=True):

@@ -95,6 +95,7 @@ class Storing:
         while (tally := self._merging.settle_next(now)) is not None:
             if not self._calendar.may_write(now, tally.document):
                 self._reports.finish(tally.id)
+                self._effects.remember(ev.LeftToOthers(tally.id))
             elif len(self._writing) >= WAITING_MAX:
                 # It stays in the journal and is taken up at the next start.
                 self._effects.note_tally(NoteKind.POISON, tally, reason="too_many_waiting")

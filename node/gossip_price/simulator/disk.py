@@ -30,6 +30,7 @@ class SimulatedJournal:
         self.votes: dict[str, ev.Vote] = {}
         self.proven: dict[bytes, ev.ProvenRecord] = {}
         self.stored: dict[bytes, ev.StoredRecord] = {}
+        self.left: set[bytes] = set()
         self.epoch: ev.EpochRecord | None = None
         self.full = False
         self.transactions = 0
@@ -98,6 +99,9 @@ class SimulatedJournal:
                 known = self.stored.get(record.id)
                 if record.id in self.proven and not (known is not None and known.confirmed):
                     self.stored[record.id] = record
+            case ev.LeftToOthers():
+                if record.id in self.proven:
+                    self.left.add(record.id)
             case ev.RoundRecord():
                 self.highest = max(self.highest, record.highest)
             case ev.EpochRecord():
@@ -109,9 +113,12 @@ class SimulatedJournal:
         self.forgotten_before = max(self.forgotten_before, before)
         for key in [k for k, vote in self.votes.items() if vote.report.round < before]:
             del self.votes[key]
-        # What is proven and not stored is a price that only we may still know.
-        for id_ in [i for i in self.stored if self.proven[i].entry.report.round < before]:
-            del self.stored[id_], self.proven[id_]
+        # What waits to be stored is a price that only we may still know.
+        done = self.stored.keys() | self.left
+        for id_ in [i for i in done if self.proven[i].entry.report.round < before]:
+            del self.proven[id_]
+            self.stored.pop(id_, None)
+            self.left.discard(id_)
 
     def _spend_power(self, records: Sequence[ev.Record]) -> None:
         if self.cut is None:

@@ -78,8 +78,9 @@ _LIMITS: Final[dict[str, Callable[[_Size], int]]] = {
     "Journal.votes": lambda size: 8 * size.rounds_a_day * size.per_vote,
     "Journal.proven": lambda size: size.waiting + 8 * size.rounds_a_day * size.per_vote,
     "Journal.stored": lambda size: 8 * size.rounds_a_day * size.per_vote,
+    "Journal.left": lambda size: 8 * size.rounds_a_day * size.per_vote,
 }
-_JOURNAL: Final = ("votes", "proven", "stored")
+_JOURNAL: Final = ("votes", "proven", "stored", "left")
 #: Frozen values: what the network agreed on, not what a node collects.
 _VALUES: Final = ("EpochChain", "Document")
 _CONTAINERS: Final = (dict, list, set, deque, tuple)

@@ -15,11 +15,12 @@ from gossip_price.simulator.facts import Claim
 
 @dataclass
 class JournalContent:
-    """Votes: (key, id, claim). Proven: id → (claim, members who signed, state 0 to 2)."""
+    """Votes: (key, id, claim). Proven: id → (claim, members who signed, state -1 to 2)."""
 
     votes: list[tuple[str, bytes, Claim]] = field(default_factory=list)
     proven: dict[bytes, tuple[Claim, tuple[int, ...], int]] = field(default_factory=dict)
     stored: tuple[bytes, ...] = ()
+    left: tuple[bytes, ...] = ()
 
 
 def read_journal(path: Path) -> JournalContent:
@@ -44,4 +45,5 @@ def read_journal(path: Path) -> JournalContent:
         members = tuple(member for member, _ in signatures)
         content.proven[id_] = (Claim(*fields), members, stored)
     content.stored = tuple(id_ for id_, (*_, stored) in content.proven.items() if stored > 0)
+    content.left = tuple(id_ for id_, (*_, stored) in content.proven.items() if stored < 0)
     return content

@@ -83,8 +83,9 @@ class Beating:
         self._presence.process_beat(members, now.mono_ms, is_quiet=is_quiet)
         self._pulse.process_beat(members, now.mono_ms)
         # One that was removed is heard until what it knows has settled: it may know more.
-        begun = [document for document in live if document.epoch <= live[0].epoch]
-        document = next((doc for doc in begun if self._me in doc.index_by_address), None)
+        document = next(
+            (d for d in live if d.epoch <= live[0].epoch and self._me in d.index_by_address), None
+        )
         if document is None or not self._calendar.knows_rules(document) or self._is_leaving:
             return None
         self.sequence += 1

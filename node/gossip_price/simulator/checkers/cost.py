@@ -23,9 +23,10 @@ _HERD_MS = 2_000
 _HERD = 3
 #: A database that was slow is held to be so for this long.
 _SLOW_MS = 120_000
-#: So many writes of a node tell whether it reads before it writes, just before: now and then an
-#: audit may fall into the same moment.
+#: So many writes of a node tell whether it reads before it writes; now and then an audit may
+#: fall into the same moment.
 _WRITES = 4
+#: A read is just before a write for so long; what an audit finds missing is not written sooner.
 _JUST_MS = 500
 
 

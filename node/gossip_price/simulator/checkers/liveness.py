@@ -47,7 +47,7 @@ class LivenessChecker(Checker):
         self._poisoned: set[bytes] = set()
         self._stored_ms: dict[tuple[str, int], int] = {}
         self._ids_stored_ms: dict[bytes, int] = {}
-        self._proven: dict[tuple[str, int], int] = {}
+        self._proven: set[tuple[str, int]] = set()
         self._signers: dict[tuple[str, int], dict[bytes, set[bytes]]] = {}
         self._node_by_address = {address: i for i, address in enumerate(setting.addresses)}
         self.counts = Counts(0, 0, 0, 0, 0)
@@ -74,11 +74,11 @@ class LivenessChecker(Checker):
             signers = self._signers.setdefault(key, {}).setdefault(heard.id, set())
             signers.update(signer for signer in heard.signers if signer in law.addresses)
             if len(signers) >= law.quorum:
-                self._proven.setdefault(key, at.true_ms)
+                self._proven.add(key)
 
     def kept(self, at: Moment, node: int, id_: bytes, claim: Claim, signatures: Signed) -> None:
         if self.liars:
-            self._proven.setdefault((claim.pair, claim.round), at.true_ms)
+            self._proven.add((claim.pair, claim.round))
 
     def inserted(self, at: Moment, node: int, rows: tuple[Row, ...]) -> None:
         for row in rows:
